@@ -1,0 +1,1 @@
+"""One standalone click script a stage; each runs as `python -m stages.<name>`."""

@@ -1,0 +1,70 @@
+"""Split rows → chat messages that mlx_lm.lora or TRL read as they are, and token ids with their loss mask.
+
+    python -m stages.format --split data/query_json/split --base models/tiny \\
+        --chat data/query_json/chat --tokens data/query_json/tokens \\
+        --metrics metrics/query_json/format.json
+"""
+
+from pathlib import Path
+
+import click
+
+from tuneline.base import read_base
+from tuneline.chat import IGNORED, Chat, Tokens, load_chat
+from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
+from tuneline.tokens import SETS, write_tokenizer_name, write_tokens
+
+
+def chat_row(row: Row) -> Row:
+    body = {"text": row["text"]} if "text" in row else {"messages": row["messages"]}
+    return {"id": row["id"], **body}
+
+
+def check_prompt(row: Row, chat: Chat) -> None:
+    """What the model sees before it answers must be what it saw in training.
+
+    Raises click.ClickException when the template writes something else there.
+    """
+    if "text" in row:
+        return
+    text, spans = chat.render(row)
+    if not spans or text[: spans[-1][0]] != chat.prompt(row["messages"][:-1]):
+        raise click.ClickException(
+            f"row {row['id']}: the chat template's generation prompt differs from what precedes the "
+            "answer in training; correct the template"
+        )
+
+
+def count_tokens(rows: list[Tokens]) -> dict[str, int]:
+    return {
+        "rows": len(rows),
+        "tokens": sum(len(row.ids) for row in rows),
+        "trained_tokens": sum(label != IGNORED for row in rows for label in row.labels),
+        "longest": max(len(row.ids) for row in rows),
+    }
+
+
+@click.command()
+@click.option("--split", "split_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--chat", "chat_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--tokens", "tokens_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--metrics", type=click.Path(path_type=Path), required=True)
+def main(split_folder: Path, base_folder: Path, chat_folder: Path, tokens_folder: Path, metrics: Path) -> None:
+    chat = load_chat(read_base(base_folder))
+    counts = {}
+    with whole_folder(chat_folder) as chats, whole_folder(tokens_folder) as tokens:
+        for name in (*SETS, "test"):
+            rows = read_jsonl(split_folder / f"{name}.jsonl")
+            write_jsonl(chats / f"{name}.jsonl", map(chat_row, rows))
+            check_prompt(rows[0], chat)
+            if name in SETS:
+                encoded = chat.encode(rows)
+                write_tokens(tokens, name, encoded)
+                counts[name] = count_tokens(encoded)
+        write_tokenizer_name(tokens, chat, base_folder)
+    write_json(metrics, counts)
+
+
+if __name__ == "__main__":
+    main()

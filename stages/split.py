@@ -1,0 +1,86 @@
+"""Rows → train, valid and test, by hash of each row's group.
+
+Stable when rows are added, the same for all adapters of a recipe. A source's own test rows are the
+test set; rows that a strategy made are for training only, and go when their lineage touches a
+validation or test group.
+
+    python -m stages.split --rows data/query_json/trim.jsonl --recipe recipes/query_json \\
+        --out data/query_json/split --metrics metrics/query_json/split.json \\
+        --valid 0.15 --test 0.15 --seed 0
+"""
+
+import hashlib
+from pathlib import Path
+
+import click
+
+from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
+from tuneline.recipe import Split, read_recipe
+
+SETS = ("train", "valid", "test")
+
+
+def unit_hash(seed: int, group: str) -> float:
+    """The group's place in [0, 1), the same on every machine."""
+    digest = hashlib.sha256(f"{seed}/{group}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def place(group: str, settings: Split, valid: float, test: float, seed: int) -> str:
+    if group in settings.test_groups:
+        return "test"
+    if group in settings.valid_groups:
+        return "valid"
+    if settings.test_groups or settings.valid_groups:
+        return "train"
+    at = unit_hash(seed, group)
+    return "test" if at < test else "valid" if at < test + valid else "train"
+
+
+def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int) -> dict[str, list[Row]]:
+    """Rows by set, and under "dropped" those whose lineage touches a held-out group, with the reason."""
+    has_tests = any(row.get("set") == "test" for row in rows)
+    sets: dict[str, list[Row]] = {name: [] for name in (*SETS, "dropped")}
+    placed: dict[str, str] = {}
+    for row in rows:
+        if row["origin"] == "source":
+            share = 0.0 if has_tests else test
+            name = "test" if row.get("set") == "test" else place(row["group"], settings, valid, share, seed)
+            placed[row["id"]] = name
+            sets[name].append(row)
+    for row in rows:
+        if row["origin"] != "source":
+            held = sorted({placed.get(parent, "train") for parent in row.get("lineage", ())} - {"train"})
+            if held:
+                sets["dropped"].append({**row, "reason": f"lineage in {' and '.join(held)}"})
+            else:
+                sets["train"].append(row)
+    return sets
+
+
+@click.command()
+@click.option("--rows", "rows_path", type=click.Path(path_type=Path), required=True)
+@click.option("--recipe", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--metrics", type=click.Path(path_type=Path), required=True)
+@click.option("--valid", type=click.FloatRange(0, 1), required=True, help="Share of the groups.")
+@click.option("--test", type=click.FloatRange(0, 1), required=True, help="Share, when the source has no test set.")
+@click.option("--seed", type=int, required=True)
+def main(rows_path: Path, recipe: Path, out: Path, metrics: Path, valid: float, test: float, seed: int) -> None:
+    rows = read_jsonl(rows_path)
+    settings = read_recipe(recipe).split
+    unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in rows})
+    if unknown:
+        raise click.ClickException(f"{recipe / 'recipe.yaml'}: split names groups that no row has: {', '.join(unknown)}")
+    sets = split(rows, settings, valid, test, seed)
+    for name in SETS:
+        if not sets[name]:
+            raise click.ClickException(f"no row for {name}: bring more rows, or raise split.{name} in params.yaml")
+    with whole_folder(out) as part:
+        for name, content in sets.items():
+            write_jsonl(part / f"{name}.jsonl", content)
+    write_json(metrics, {"in": len(rows), **{name: len(content) for name, content in sets.items()}})
+
+
+if __name__ == "__main__":
+    main()

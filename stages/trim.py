@@ -1,0 +1,99 @@
+"""Rows → rows that fit the adapter's context, with the recipe's system prompt in place.
+
+Tokens are counted in the very rendering that will be trained. An over-long row is dropped, or its
+last user message is cut at a sentence end and says so; an answer is never cut.
+
+    python -m stages.trim --rows data/query_json/curate.jsonl --recipe recipes/query_json \\
+        --base models/tiny --out data/query_json/trim.jsonl \\
+        --drops data/query_json/trim.drops.jsonl --metrics metrics/query_json/trim.json \\
+        --max-tokens 512 --over-long cut
+"""
+
+import re
+from pathlib import Path
+
+import click
+
+from tuneline.base import read_base
+from tuneline.chat import Chat, load_chat
+from tuneline.files import Row, read_jsonl, write_counts, write_jsonl
+
+CUT = " […]"
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'»”)]*\s+|\n+")
+
+
+def with_system(row: Row, system: str) -> Row:
+    """The row's messages under the recipe's system prompt, unless it has its own or is only text."""
+    if not system or "text" in row or row["messages"][0]["role"] == "system":
+        return row
+    return {**row, "messages": [{"role": "system", "content": system}, *row["messages"]]}
+
+
+def cut_user(row: Row, chat: Chat, max_tokens: int) -> Row | None:
+    """The row with its last user message cut at a sentence end so that it fits; None if none does."""
+    if "text" in row:
+        return None
+    index = max(i for i, m in enumerate(row["messages"]) if m["role"] == "user")
+    content = row["messages"][index]["content"]
+    ends = [match.start() for match in SENTENCE_END.finditer(content)]
+    low, high, best = 0, len(ends), None
+    while low < high:
+        middle = (low + high) // 2
+        messages = list(row["messages"])
+        messages[index] = {"role": "user", "content": content[: ends[middle]].rstrip() + CUT}
+        candidate = {**row, "messages": messages, "cut": True}
+        if chat.count([candidate], max_tokens)[0] <= max_tokens:
+            low, best = middle + 1, candidate
+        else:
+            high = middle
+    return best
+
+
+def trim(rows: list[Row], chat: Chat, system: str, max_tokens: int, cut: bool) -> tuple[list[Row], list[Row]]:
+    """(kept, dropped)."""
+    rows = [with_system(row, system) for row in rows]
+    kept: list[Row] = []
+    dropped: list[Row] = []
+    for row, size in zip(rows, chat.count(rows, max_tokens), strict=True):
+        fits: Row | None = row
+        if size > max_tokens:
+            fits = cut_user(row, chat, max_tokens) if cut else None
+        if fits is None:
+            dropped.append({**row, "reason": "over-long", "tokens": size})
+        else:
+            kept.append(fits)
+    return kept, dropped
+
+
+@click.command()
+@click.option("--rows", "rows_path", type=click.Path(path_type=Path), required=True)
+@click.option("--recipe", type=click.Path(path_type=Path), required=True)
+@click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--drops", type=click.Path(path_type=Path), required=True)
+@click.option("--metrics", type=click.Path(path_type=Path), required=True)
+@click.option("--max-tokens", type=click.IntRange(1), required=True)
+@click.option("--over-long", type=click.Choice(["cut", "drop"]), required=True)
+def main(
+    rows_path: Path,
+    recipe: Path,
+    base_folder: Path,
+    out: Path,
+    drops: Path,
+    metrics: Path,
+    max_tokens: int,
+    over_long: str,
+) -> None:
+    base = read_base(base_folder)
+    if max_tokens > base.context:
+        raise click.ClickException(f"trim.max-tokens {max_tokens} is over the {base.context} of {base_folder}")
+    rows = read_jsonl(rows_path)
+    system = (recipe / "system.md").read_text("utf-8").strip()
+    kept, dropped = trim(rows, load_chat(base), system, max_tokens, over_long == "cut")
+    write_jsonl(drops, dropped)
+    write_jsonl(out, kept)
+    write_counts(metrics, len(rows), len(kept), dropped)
+
+
+if __name__ == "__main__":
+    main()

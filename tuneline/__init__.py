@@ -1,0 +1,1 @@
+"""What the stages share: small leaf modules with telling names."""

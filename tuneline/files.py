@@ -1,0 +1,93 @@
+"""Files that appear whole or not at all, and JSON Lines."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+Row = dict
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes `path` when the block ends well: written beside, synced, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        _sync(part)
+        os.replace(part, path)
+        _sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """`whole_file` for a folder; what stood at `path` is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        for file in part.rglob("*"):
+            _sync(file)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(part, path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def dump_json(value: object) -> str:
+    """Compact JSON as it stands in rows and in answers: no spaces, no escapes of letters."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_jsonl(path: Path) -> list[Row]:
+    """The rows of a file that a stage wrote.
+
+    Raises click.ClickException with file and line when a line is not JSON.
+    """
+    rows = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise click.ClickException(
+                    f"{path}:{number}: not JSON ({error}); make the file again with `dvc repro --force`"
+                ) from None
+    return rows
+
+
+def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
+        out.writelines(dump_json(row) + "\n" for row in rows)
+
+
+def write_json(path: Path, value: object) -> None:
+    """A small file for people and for `dvc metrics`: indented, a newline at the end."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def write_counts(path: Path, rows_in: int, rows_out: int, dropped: Iterable[Row]) -> None:
+    """A stage's metrics: rows in, rows out, and drops by their `reason`."""
+    reasons: dict[str, int] = {}
+    for row in dropped:
+        reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
+    write_json(path, {"in": rows_in, "out": rows_out, "dropped": dict(sorted(reasons.items()))})

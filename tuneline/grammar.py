@@ -1,0 +1,117 @@
+"""Rows drawn from a grammar: lists of words, and templates of a query and its data that name them.
+
+`{list}` is an entry of the list, its text in the query and its value in the data; `{list.2}` a
+second, different entry; `{list.extra}`, in the data, another key of the entry drawn.
+"""
+
+import copy
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.(\d+))?(?:\.([a-z]+))?\}")
+DRAWS = 50  # tries to find a second, different entry
+
+
+class Draw:
+    """One row's entries: the same placeholder is the same entry wherever it stands."""
+
+    def __init__(self, lists: dict[str, list], rng: random.Random) -> None:
+        self.lists, self.rng = lists, rng
+        self.entries: dict[tuple[str, str | None], dict[str, Any]] = {}
+
+    def entry(self, name: str, number: str | None) -> dict[str, Any]:
+        key = (name, number)
+        if key not in self.entries:
+            taken = {e["text"] for (other, _), e in self.entries.items() if other == name}
+            for _ in range(DRAWS):
+                entry = self._draw(name)
+                if entry["text"] not in taken:
+                    break
+            self.entries[key] = entry
+        return self.entries[key]
+
+    def _draw(self, name: str) -> dict[str, Any]:
+        entry = self.rng.choice(self.lists[name])
+        if isinstance(entry, dict):
+            return entry
+        text = PLACEHOLDER.sub(lambda m: Draw(self.lists, self.rng)._draw(m[1])["text"], entry)
+        return {"text": text, "value": text}
+
+    def query(self, template: str) -> str:
+        return PLACEHOLDER.sub(lambda m: self.entry(m[1], m[2])["text"], template)
+
+    def data(self, template: Any) -> Any:
+        if isinstance(template, dict):
+            return {key: self.data(value) for key, value in template.items()}
+        if isinstance(template, list):
+            return [self.data(value) for value in template]
+        if not isinstance(template, str):
+            return template
+        whole = PLACEHOLDER.fullmatch(template)
+        if whole:
+            return copy.deepcopy(self.entry(whole[1], whole[2])[whole[3] or "value"])
+        return PLACEHOLDER.sub(lambda m: str(self.entry(m[1], m[2])[m[3] or "value"]), template)
+
+
+def fold(value: Any) -> Any:
+    """Every text inside `value` in lower case."""
+    if isinstance(value, dict):
+        return {key: fold(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [fold(inner) for inner in value]
+    return value.lower() if isinstance(value, str) else value
+
+
+def draw_rows(path: Path, count: int, lowercase: float, rng: random.Random) -> list[dict]:
+    """`count` distinct `{"query", "data"}`; a share `lowercase` of them is folded, query and data alike.
+
+    Raises click.ClickException when the grammar is malformed or too small for so many rows.
+    """
+    grammar = _read_grammar(path)
+    templates = grammar["templates"]
+    weights = [template.get("weight", 1) for template in templates]
+    rows: dict[str, dict] = {}
+    for _ in range(20 * count):
+        if len(rows) == count:
+            return list(rows.values())
+        (template,) = rng.choices(templates, weights)
+        draw = Draw(grammar["lists"], rng)
+        row = {"query": draw.query(template["query"]), "data": draw.data(template["data"])}
+        if rng.random() < lowercase:
+            row = fold(row)
+        rows.setdefault(row["query"], row)
+    raise click.ClickException(
+        f"{path}: gives only {len(rows)} different rows, {count} are asked for; add templates or entries"
+    )
+
+
+def _read_grammar(path: Path) -> dict:
+    try:
+        grammar = yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, yaml.YAMLError) as error:
+        raise click.ClickException(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(grammar, dict) or set(grammar) != {"lists", "templates"}:
+        raise click.ClickException(f"{path}: a grammar has two sections, lists and templates")
+    lists, wrong = grammar["lists"], []
+    for number, template in enumerate(grammar["templates"], 1):
+        if not isinstance(template, dict) or not {"query", "data"} <= set(template) <= {"query", "data", "weight"}:
+            raise click.ClickException(f"{path}: template {number} needs query and data, and may have a weight")
+        for name, _, extra in PLACEHOLDER.findall(f"{template['query']} {template['data']}"):
+            entries = lists.get(name)
+            if not entries:
+                wrong.append(f"template {number}: no list {name!r}")
+            elif extra and not all(isinstance(e, dict) and extra in e for e in entries):
+                wrong.append(f"template {number}: an entry of {name!r} has no {extra!r}")
+    for name, entries in lists.items():
+        for entry in entries:
+            for inner, _, _ in PLACEHOLDER.findall(entry if isinstance(entry, str) else ""):
+                if inner not in lists:
+                    wrong.append(f"list {name!r}: no list {inner!r}")
+    if wrong:
+        raise click.ClickException(f"{path}: " + "; ".join(sorted(set(wrong))[:10]))
+    return grammar

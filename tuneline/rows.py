@@ -1,0 +1,103 @@
+"""The row that travels through the stages, and the forms in which people bring theirs.
+
+A row: {"id", "group", "origin", "messages" or "text", "source", "set"?, "lineage"?}
+- id: hash of its content, stable when other rows come or go
+- group: what a split must never divide; rows with one group stay together
+- origin: "source", or the strategy that made it
+- set: "test" when the source itself says so
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from tuneline.files import Row, dump_json
+
+ROLES = ("system", "user", "assistant")
+FORMS = (
+    '{"prompt", "response"}, {"messages": […]}, {"text"}, {"input", "output"} or {"query", "data"}'
+)
+PAIRS = (("prompt", "response"), ("input", "output"), ("query", "data"))
+# Unicode noncharacters: the renderer marks spans with them, so that no text may hold them.
+RESERVED = ("\ufdd0", "\ufdd1")
+
+
+class BadRow(ValueError):
+    """A row that cannot be used; the message says why."""
+
+
+def content_hash(*parts: str, size: int = 16) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:size]
+
+
+def read_form(record: Any) -> Row:
+    """The `messages` or `text` of one record in any of the input forms.
+
+    Raises BadRow with the reason.
+    """
+    if not isinstance(record, dict):
+        raise BadRow(f"a row is an object, this is {type(record).__name__}; give {FORMS}")
+    if "messages" in record:
+        body: Row = {"messages": _messages(record["messages"])}
+    elif "text" in record:
+        body = {"text": _text(record["text"], "text")}
+    else:
+        for asked, answered in PAIRS:
+            if asked in record and answered in record:
+                answer = record[answered]
+                if isinstance(answer, dict | list):
+                    answer = dump_json(answer)
+                body = {
+                    "messages": [
+                        {"role": "user", "content": _text(record[asked], asked)},
+                        {"role": "assistant", "content": _text(answer, answered).strip()},
+                    ]
+                }
+                break
+        else:
+            keys = ", ".join(map(str, record)) or "none"
+            raise BadRow(f"no known form (keys: {keys}); give {FORMS}")
+    if any(mark in dump_json(body) for mark in RESERVED):
+        raise BadRow("holds U+FDD0 or U+FDD1, which are no characters; remove them")
+    return body
+
+
+def make_row(body: Row, source: str, line: int, origin: str = "source", **extra: Any) -> Row:
+    """A row with its id and group. `extra`: set, group, lineage, …"""
+    key = content_hash(json.dumps(body, ensure_ascii=False, sort_keys=True))
+    row = {"id": key, "group": content_hash(question(body)), "origin": origin, **body}
+    return {**row, "source": {"file": source, "line": line}, **extra}
+
+
+def question(row: Row) -> str:
+    """What the row asks, folded: rows that ask the same belong together."""
+    if "text" in row:
+        return row["text"].casefold()
+    return " ".join(m["content"] for m in row["messages"] if m["role"] == "user").casefold()
+
+
+def answer(row: Row) -> str:
+    return row["text"] if "text" in row else row["messages"][-1]["content"]
+
+
+def _text(value: Any, key: str) -> str:
+    if not isinstance(value, str):
+        raise BadRow(f"{key!r} is {type(value).__name__}, not text")
+    if not value.strip():
+        raise BadRow(f"{key!r} is empty")
+    return value
+
+
+def _messages(value: Any) -> list[Row]:
+    if not isinstance(value, list) or not value:
+        raise BadRow("'messages' is not a list of messages")
+    messages = []
+    for message in value:
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise BadRow(f"a message needs a role: {', '.join(ROLES)}")
+        content = _text(message.get("content"), "content")
+        role = message["role"]
+        messages.append({"role": role, "content": content.strip() if role == "assistant" else content})
+    if messages[-1]["role"] != "assistant":
+        raise BadRow("the last message is not the assistant's: there is nothing to learn")
+    return messages
