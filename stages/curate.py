@@ -15,16 +15,41 @@ from tuneline.rows import question
 from tuneline.similarity import Index, signatures
 
 
+class Groups:
+    """Groups that become one when a row belongs to both (union-find); the first one seen names them."""
+
+    def __init__(self) -> None:
+        self.parent: dict[str, str] = {}
+        self.order: dict[str, int] = {}
+
+    def add(self, group: str) -> None:
+        self.parent.setdefault(group, group)
+        self.order.setdefault(group, len(self.order))
+
+    def name(self, group: str) -> str:
+        while self.parent[group] != group:
+            group = self.parent[group]
+        return group
+
+    def unite(self, *groups: str) -> None:
+        for group in groups:
+            self.add(group)
+        first, *rest = sorted({self.name(group) for group in groups}, key=self.order.__getitem__)
+        for group in rest:
+            self.parent[group] = first
+
+
 def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
     """(kept, dropped). Source rows come first, so that a generated row never displaces one.
 
     Test rows are never dropped for what the training side holds; only exact copies among
-    themselves are. Near source rows share a `group`, so that no split divides them.
+    themselves are. Near source rows share a `group`, so that no split divides them: a row that is
+    near to two groups makes them one, named as the first of them.
     """
     rows = sorted(rows, key=lambda row: (row.get("set") != "test", row["origin"] != "source"))
     prints = signatures(question(row) for row in rows)
     tests, kept_prints = Index(settings.contamination), Index(settings.near_duplicate)
-    sources = Index(settings.same_group)
+    sources, groups = Index(settings.same_group), Groups()
     kept: dict[str, Row] = {}
     dropped: list[Row] = []
     for row, signature in zip(rows, prints, strict=True):
@@ -41,11 +66,12 @@ def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
             else:
                 kept_prints.add(row["id"], signature)
                 if row["origin"] == "source":
-                    if near := sources.similar(signature):
-                        row = {**row, "group": kept[near[0][1]]["group"]}
+                    for _, other in sources.similar(signature):
+                        groups.unite(kept[other]["group"], row["group"])
                     sources.add(row["id"], signature)
+            groups.add(row["group"])
             kept[row["id"]] = row
-    return list(kept.values()), dropped
+    return [{**row, "group": groups.name(row["group"])} for row in kept.values()], dropped
 
 
 @click.command()

@@ -24,19 +24,19 @@ from tuneline.rows import BadRow, make_row, read_form
 def extract_file(path: Path, name: str, settings: Extract) -> Iterator[Row]:
     """The rows of one file; a refused one is `{"reason", "detail", "file", "line"}`."""
     for line, record in read_records(path, settings.encoding):
-        try:
-            if isinstance(record, ValueError):
-                raise BadRow(str(record))
-            records = read_annotated(record) if settings.kind == "annotated-spans" else [record]
-            for one in records:
+        annotated = settings.kind == "annotated-spans" and not isinstance(record, ValueError)
+        for one in read_annotated(record) if annotated else [record]:
+            try:
+                if isinstance(one, ValueError):
+                    raise BadRow(str(one))
                 yield make_row(read_form(one), name, line)
-        except BadRow as reason:
-            yield {"reason": "unreadable", "detail": str(reason), "file": name, "line": line}
+            except BadRow as reason:
+                yield {"reason": "unreadable", "detail": str(reason), "file": name, "line": line}
 
 
 def local_files(folder: Path, state: Path) -> dict[str, Path]:
     """Name → file of what the recipe may read: its own source folder, and declared external files."""
-    files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+    files = {path.name: path for path in sorted(folder.glob("*")) if path.is_file()}
     if "external.yaml" in files:
         files |= fetch_external(read_external(files["external.yaml"]), state / "external")
     return files

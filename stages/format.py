@@ -39,7 +39,7 @@ def count_tokens(rows: list[Tokens]) -> dict[str, int]:
     return {
         "rows": len(rows),
         "tokens": sum(len(row.ids) for row in rows),
-        "trained_tokens": sum(label != IGNORED for row in rows for label in row.labels),
+        "trained_tokens": sum(len(row.labels) - row.labels.count(IGNORED) for row in rows),
         "longest": max(len(row.ids) for row in rows),
     }
 
@@ -57,7 +57,8 @@ def main(split_folder: Path, base_folder: Path, chat_folder: Path, tokens_folder
         for name in (*SETS, "test"):
             rows = read_jsonl(split_folder / f"{name}.jsonl")
             write_jsonl(chats / f"{name}.jsonl", map(chat_row, rows))
-            check_prompt(rows[0], chat)
+            for row in rows:
+                check_prompt(row, chat)
             if name in SETS:
                 encoded = chat.encode(rows)
                 write_tokens(tokens, name, encoded)

@@ -27,31 +27,42 @@ def unit_hash(seed: int, group: str) -> float:
 
 
 def place(group: str, settings: Split, valid: float, test: float, seed: int) -> str:
+    """The set of a group: the one that names it, else by hash, but a set with named groups has no others."""
     if group in settings.test_groups:
         return "test"
     if group in settings.valid_groups:
         return "valid"
-    if settings.test_groups or settings.valid_groups:
-        return "train"
+    test = 0.0 if settings.test_groups else test
+    valid = 0.0 if settings.valid_groups else valid
     at = unit_hash(seed, group)
     return "test" if at < test else "valid" if at < test + valid else "train"
 
 
 def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int) -> dict[str, list[Row]]:
-    """Rows by set, and under "dropped" those whose lineage touches a held-out group, with the reason."""
-    has_tests = any(row.get("set") == "test" for row in rows)
+    """Rows by set, and under "dropped", with the reason, those that would divide a held-out group.
+
+    They are source rows of a group that the source's own test set has, and made rows whose lineage
+    touches a held-out group, or a row that an earlier stage dropped: nobody knows where that stood.
+    """
+    tested = {row["group"] for row in rows if row.get("set") == "test"}
     sets: dict[str, list[Row]] = {name: [] for name in (*SETS, "dropped")}
-    placed: dict[str, str] = {}
+    touched: dict[str, set[str]] = {}  # id → the sets that the row and its ancestors stand in
     for row in rows:
         if row["origin"] == "source":
-            share = 0.0 if has_tests else test
-            name = "test" if row.get("set") == "test" else place(row["group"], settings, valid, share, seed)
-            placed[row["id"]] = name
-            sets[name].append(row)
+            if row["group"] in tested:
+                name = "test"
+            else:
+                name = place(row["group"], settings, valid, 0.0 if tested else test, seed)
+            touched[row["id"]] = {name}
+            if row["group"] in tested and row.get("set") != "test":
+                sets["dropped"].append({**row, "reason": "group in test"})
+            else:
+                sets[name].append(row)
     for row in rows:
         if row["origin"] != "source":
-            held = sorted({placed.get(parent, "train") for parent in row.get("lineage", ())} - {"train"})
-            if held:
+            parents = [touched.get(parent, {"dropped"}) for parent in row.get("lineage", ())]
+            touched[row["id"]] = {"train"}.union(*parents)
+            if held := sorted(touched[row["id"]] - {"train"}):
                 sets["dropped"].append({**row, "reason": f"lineage in {' and '.join(held)}"})
             else:
                 sets["train"].append(row)
@@ -71,11 +82,13 @@ def main(rows_path: Path, recipe: Path, out: Path, metrics: Path, valid: float, 
     settings = read_recipe(recipe).split
     unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in rows})
     if unknown:
-        raise click.ClickException(f"{recipe / 'recipe.yaml'}: split names groups that no row has: {', '.join(unknown)}")
+        raise click.ClickException(
+            f"{recipe / 'recipe.yaml'}: split names groups that no row has: {', '.join(unknown)}"
+        )
     sets = split(rows, settings, valid, test, seed)
     for name in SETS:
         if not sets[name]:
-            raise click.ClickException(f"no row for {name}: bring more rows, or raise split.{name} in params.yaml")
+            raise click.ClickException(f"no row for {name}: bring more rows, or change split in params.yaml")
     with whole_folder(out) as part:
         for name, content in sets.items():
             write_jsonl(part / f"{name}.jsonl", content)

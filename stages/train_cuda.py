@@ -11,6 +11,7 @@ killed run goes on from its last checkpoint, which lies outside the outputs.
         --dropout 0 --target linear
 """
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,19 @@ def make_trainer(base: Base, chat: Any, rows: dict, settings: Settings, plan: Pl
     return trainer
 
 
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint. trainer_state.json is written last; one without it was cut, and goes."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    for path in found:
+        try:
+            json.loads((path / "trainer_state.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(path)
+        else:
+            return path
+    return None
+
+
 def read_curves(history: list[dict[str, Any]]) -> Curves:
     curves = Curves()
     for entry in history:
@@ -136,18 +150,17 @@ def main(
     rows = read_tokens(tokens, chat)
 
     import transformers
-    from transformers.trainer_utils import get_last_checkpoint
 
     transformers.utils.logging.set_verbosity_error()
     transformers.set_seed(settings.seed)
     plan = plan_steps(len(rows["train"]), settings)
     checkpoints = checkpoint_folder(state, out, tokens, base, recipe, settings)
-    resume = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    resume = last_checkpoint(checkpoints)
     if resume:
         click.echo(f"going on from {resume}", err=True)
     with RunLog(state, "train_cuda", out.name) as record:
         trainer = make_trainer(base, chat, rows, settings, plan, checkpoints)
-        trainer.train(resume_from_checkpoint=resume)
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         record["device"] = str(trainer.model.device)
     curves = read_curves(trainer.state.log_history)
     adapter = Adapter(base=base_folder, quantization=settings.quantization, backend="cuda")

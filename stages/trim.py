@@ -1,7 +1,8 @@
 """Rows → rows that fit the adapter's context, with the recipe's system prompt in place.
 
 Tokens are counted in the very rendering that will be trained. An over-long row is dropped, or its
-last user message is cut at a sentence end and says so; an answer is never cut.
+last user message is cut at a sentence end and says so; an answer is never cut. A row whose text
+spells out a special token is dropped: the tokenizer would read an end of turn there.
 
     python -m stages.trim --rows data/query_json/curate.jsonl --recipe recipes/query_json \\
         --base models/tiny --out data/query_json/trim.jsonl \\
@@ -19,7 +20,7 @@ from tuneline.chat import Chat, load_chat
 from tuneline.files import Row, read_jsonl, write_counts, write_jsonl
 
 CUT = " […]"
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'»”)]*\s+|\n+")
+SENTENCE_END = re.compile(r"[.!?…][\"'’»”)]*(?=\s)|(?=\n)")
 
 
 def with_system(row: Row, system: str) -> Row:
@@ -35,7 +36,7 @@ def cut_user(row: Row, chat: Chat, max_tokens: int) -> Row | None:
         return None
     index = max(i for i, m in enumerate(row["messages"]) if m["role"] == "user")
     content = row["messages"][index]["content"]
-    ends = [match.start() for match in SENTENCE_END.finditer(content)]
+    ends = [match.end() for match in SENTENCE_END.finditer(content) if content[: match.end()].strip()]
     low, high, best = 0, len(ends), None
     while low < high:
         middle = (low + high) // 2
@@ -50,18 +51,19 @@ def cut_user(row: Row, chat: Chat, max_tokens: int) -> Row | None:
 
 
 def trim(rows: list[Row], chat: Chat, system: str, max_tokens: int, cut: bool) -> tuple[list[Row], list[Row]]:
-    """(kept, dropped)."""
+    """(kept, dropped), in the order of the rows."""
     rows = [with_system(row, system) for row in rows]
     kept: list[Row] = []
     dropped: list[Row] = []
     for row, size in zip(rows, chat.count(rows, max_tokens), strict=True):
-        fits: Row | None = row
-        if size > max_tokens:
-            fits = cut_user(row, chat, max_tokens) if cut else None
-        if fits is None:
-            dropped.append({**row, "reason": "over-long", "tokens": size})
+        if token := chat.special_in(row):
+            dropped.append({**row, "reason": "special token in the text", "token": token})
+        elif size <= max_tokens:
+            kept.append(row)
+        elif cut and (shorter := cut_user(row, chat, max_tokens)):
+            kept.append(shorter)
         else:
-            kept.append(fits)
+            dropped.append({**row, "reason": "over-long", "tokens": size})
     return kept, dropped
 
 

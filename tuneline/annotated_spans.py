@@ -9,15 +9,13 @@ from typing import Any
 from tuneline.rows import BadRow
 
 
-def read_annotated(record: Any) -> Iterator[dict]:
-    """`{"query", "data"}` of each request; data is the intent and each slot's values, in order.
-
-    Raises BadRow when the object has another form.
-    """
+def read_annotated(record: Any) -> Iterator[dict | BadRow]:
+    """`{"query", "data"}` of each request, or a BadRow in its place; data is the intent and each slot's values."""
     if not isinstance(record, dict) or not all(isinstance(requests, list) for requests in record.values()):
-        raise BadRow('not of the form {intent: [{"data": [{"text", "entity"?}]}]}')
+        yield BadRow('not of the form {intent: [{"data": [{"text", "entity"?}]}]}')
+        return
     for intent, requests in record.items():
-        for request in requests:
+        for number, request in enumerate(requests, 1):
             try:
                 parts = request["data"]
                 query = "".join(part["text"] for part in parts)
@@ -26,5 +24,6 @@ def read_annotated(record: Any) -> Iterator[dict]:
                     if "entity" in part:
                         slots.setdefault(part["entity"], []).append(part["text"].strip())
             except (KeyError, TypeError, AttributeError) as error:
-                raise BadRow(f"a request of {intent} is malformed: {error!r}") from None
-            yield {"query": query.strip(), "data": {"intent": intent, "slots": slots}}
+                yield BadRow(f"request {number} of {intent} is malformed: {error!r}")
+            else:
+                yield {"query": query.strip(), "data": {"intent": intent, "slots": slots}}

@@ -16,9 +16,7 @@ def load_model(base: Base, quantization: str, precision: str = "float32") -> Any
 
     config = None
     if quantization == "4bit":
-        config = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-        )
+        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForCausalLM.from_pretrained(
         base.source,
@@ -28,6 +26,11 @@ def load_model(base: Base, quantization: str, precision: str = "float32") -> Any
         device_map={"": device},
     )
     return model.eval()
+
+
+def vocabulary(model: Any) -> int:
+    """Tokens that the model has a logit for."""
+    return model.config.get_text_config().vocab_size
 
 
 def load_adapter(model: Any, folder: Path) -> Any:
@@ -55,14 +58,10 @@ def generate(
     width = max(map(len, prompts))
     ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=model.device)
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
-    config = GenerationConfig(
-        do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=stop, pad_token_id=pad
-    )
+    config = GenerationConfig(do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=stop, pad_token_id=pad)
     processors = [_Constrained([constrain() for _ in prompts], width)] if constrain else None
     with torch.inference_mode():
-        out = model.generate(
-            input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=processors
-        )
+        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=processors)
     return [_until(row[width:].tolist(), stop) for row in out]
 
 
@@ -83,9 +82,6 @@ class _Constrained:
         for row, matcher in enumerate(self.matchers):
             if ids.shape[1] > self.width and not matcher.is_stopped():
                 matcher.consume_token(int(ids[row, -1]))
-            if matcher.is_stopped():
-                masks[row].fill_(-1)  # the answer is whole; generate pads from here on
-            else:
-                bits.fill_next_token_bitmask(matcher, masks, row)
+            bits.fill_next_token_bitmask(matcher, masks, row)  # the end token alone once the answer is whole
         bits.apply_token_bitmask_inplace(scores, masks.to(scores.device))
         return scores

@@ -10,9 +10,11 @@ import datetime
 import hashlib
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, ClassVar
 
 import click
 import jinja2
@@ -40,16 +42,13 @@ class Tokens:
 class _Generation(jinja2.ext.Extension):
     """`{% generation %}…{% endgeneration %}`: marks what the assistant wrote."""
 
-    tags = {"generation"}
+    tags: ClassVar = {"generation"}
 
     def parse(self, parser: Any) -> jinja2.nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        call = self.call_method("_mark")
-        return jinja2.nodes.CallBlock(call, [], [], body).set_lineno(line)
-
-    def _mark(self, caller: Any) -> str:
-        return f"{OPEN}{caller()}{CLOSE}"
+        first, last = (jinja2.nodes.Output([jinja2.nodes.TemplateData(mark)]) for mark in (OPEN, CLOSE))
+        return jinja2.nodes.Scope([first, *body, last]).set_lineno(line)
 
 
 class Chat:
@@ -58,6 +57,8 @@ class Chat:
     def __init__(self, tokenizer: Any, date: datetime.date) -> None:
         self.tokenizer = tokenizer
         self.backend = tokenizer.backend_tokenizer
+        self.backend.no_truncation()  # some tokenizer.json files have it on: rows would be cut in silence
+        self.backend.no_padding()
         source = tokenizer.get_chat_template()
         # As transformers compiles templates, with a fixed day for those that ask for today's.
         env = jinja2.sandbox.ImmutableSandboxedEnvironment(
@@ -68,11 +69,13 @@ class Chat:
         env.globals["strftime_now"] = date.strftime
         self.template = env.from_string(source)
         self.has_marks = re.search(r"\{%-?\s*generation\s*-?%\}", source) is not None
-        self.names = {**tokenizer.special_tokens_map, "date_string": date.strftime("%d %b %Y")}
-        specials = sorted(map(str, tokenizer.all_special_tokens), key=len, reverse=True)
+        date_string = date.strftime("%d %b %Y")
+        self.names = {**self.template.globals, **tokenizer.special_tokens_map, "date_string": date_string}
         added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-        ends = "|".join(map(re.escape, dict.fromkeys([*specials, *added])))
-        self.end = re.compile(rf"\s*(?:{ends})")
+        specials = {*map(str, tokenizer.all_special_tokens), *added} - {""}
+        self.ends = tuple(sorted(specials, key=lambda token: (-len(token), token)))
+        known = "|".join(map(re.escape, self.ends)) or "(?!)"  # which matches nothing
+        self.special, self.end = re.compile(known), re.compile(rf"\s*(?:{known})")
         self.sha256 = hashlib.sha256((self.backend.to_str() + source).encode()).hexdigest()
 
     @property
@@ -81,7 +84,14 @@ class Chat:
         row = {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]}
         text, spans = self.render(row)
         written = self.backend.encode(text[slice(*spans[-1])], add_special_tokens=False).ids[-1]
-        return list(dict.fromkeys([written, self.tokenizer.eos_token_id or written]))
+        own = self.tokenizer.eos_token_id
+        return list(dict.fromkeys([written, written if own is None else own]))
+
+    def special_in(self, row: Row) -> str | None:
+        """The first special token that the row's own text spells out: it would end a turn, or begin one."""
+        texts = [row["text"]] if "text" in row else [message["content"] for message in row["messages"]]
+        found = next(filter(None, map(self.special.search, texts)), None)
+        return found and found[0]
 
     def prompt(self, messages: Sequence[Row]) -> str:
         """The text after which the model writes its answer to the last message."""
@@ -96,13 +106,17 @@ class Chat:
         if not self.has_marks:
             messages = [_marked(m) if m["role"] == "assistant" else m for m in messages]
         head, *rest = self._render(messages, add_generation_prompt=False).split(OPEN)
+        if CLOSE in head or any(part.count(CLOSE) != 1 for part in rest):
+            raise click.ClickException(
+                f"{_name(row)}: the chat template rewrites its answers; put {{% generation %}} marks into it"
+            )
         text, spans = head, []
         for part in rest:
             answer, _, tail = part.partition(CLOSE)
             start = len(text)
             end = start + len(answer)
-            follows = self.end.match(tail)
-            if follows and not self._ends(answer):
+            follows = None if answer.endswith(self.ends) else self.end.match(tail)
+            if follows:
                 end += follows.end()
             text += answer + tail
             spans.append((start, end))
@@ -126,32 +140,36 @@ class Chat:
         tokens = []
         for row, (text, spans), encoding in zip(rows, rendered, encodings, strict=True):
             ids = encoding.ids
-            labels = [IGNORED] * len(ids)
-            for start, end in spans:
-                first, last = encoding.char_to_token(start), encoding.char_to_token(end - 1)
-                if first is not None and last is not None:
-                    labels[first : last + 1] = ids[first : last + 1]
-                if "text" not in row and not self._ends(text[start:end]):
+            labels = ids if "text" in row else [IGNORED] * len(ids)
+            offsets = encoding.offsets
+            for start, end in spans if "messages" in row else ():
+                # Not by char_to_token: a sign may be several tokens, and a space none.
+                first = bisect_right(offsets, start, key=itemgetter(1))
+                last = bisect_left(offsets, end, key=itemgetter(0))
+                labels[first:last] = ids[first:last]
+                if not text.endswith(self.ends, start, end):
                     raise click.ClickException(
-                        f"row {row['id']}: the chat template writes no special token after an answer, "
+                        f"{_name(row)}: the chat template writes no special token after an answer, "
                         "so a model could not learn to stop; correct the template"
                     )
-            if all(label == IGNORED for label in labels):
-                raise click.ClickException(f"row {row['id']}: no token of it is trained; see the chat template")
+            if labels.count(IGNORED) == len(labels):
+                raise click.ClickException(f"{_name(row)}: no token of it is trained; see the chat template")
             tokens.append(Tokens(ids, labels))
         return tokens
 
-    def _ends(self, text: str) -> bool:
-        """Whether the text ends with a special token."""
-        return any(match.end() == len(text) for match in self.end.finditer(text))
-
     def _render(self, messages: Sequence[Row], add_generation_prompt: bool) -> str:
-        try:
-            return self.template.render(
-                messages=messages, tools=None, add_generation_prompt=add_generation_prompt, **self.names
-            )
+        names = {
+            **self.names,
+            "messages": messages,
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
+        try:  # what Template.render does, less its copy of the globals, half of the time
+            return "".join(self.template.root_render_func(self.template.new_context(names, shared=True)))
         except jinja2.TemplateError as error:
-            raise click.ClickException(f"the chat template refuses a row: {error}") from None
+            asked = next((message["content"] for message in messages if message["role"] == "user"), "")
+            raise click.ClickException(f"the chat template refuses a row: {error}; it asks {asked[:80]!r}") from None
 
 
 def load_chat(base: Base) -> Chat:
@@ -165,6 +183,10 @@ def load_chat(base: Base) -> Chat:
     if not tokenizer.is_fast or not tokenizer.chat_template:
         raise click.ClickException(f"{base.folder}: needs a fast tokenizer with a chat template")
     return Chat(tokenizer, base.date)
+
+
+def _name(row: Row) -> str:
+    return f"row {row['id']}" if "id" in row else "a row"
 
 
 def _marked(message: Row) -> Row:

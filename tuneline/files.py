@@ -20,7 +20,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield part
         _sync(part)
-        os.replace(part, path)
+        part.replace(path)
         _sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
@@ -28,18 +28,23 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """`whole_file` for a folder; what stood at `path` is replaced."""
+    """`whole_file` for a folder; what stood at `path` is replaced, and never seen half deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old.part")
+    if old.exists() and not path.exists():
+        old.replace(path)  # a run was killed between the two renames below
     shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
     part.mkdir()
     try:
         yield part
-        for file in part.rglob("*"):
+        for file in (part, *part.rglob("*")):
             _sync(file)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(part, path)
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
         _sync(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -52,9 +57,12 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def dump_json(value: object) -> str:
     """Compact JSON as it stands in rows and in answers: no spaces, no escapes of letters."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT.encode(value)
 
 
 def read_jsonl(path: Path) -> list[Row]:
@@ -75,7 +83,8 @@ def read_jsonl(path: Path) -> list[Row]:
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
-    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
+    # Half a surrogate pair is no UTF-8; its JSON escape is.
+    with whole_file(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as out:
         out.writelines(dump_json(row) + "\n" for row in rows)
 
 

@@ -7,6 +7,7 @@ second, different entry; `{list.extra}`, in the data, another key of the entry d
 import copy
 import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 import yaml
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\.(\d+))?(?:\.([a-z]+))?\}")
+PLAIN = ("text", "value")  # what an entry that is only text has
 DRAWS = 50  # tries to find a second, different entry
 
 
@@ -32,6 +34,8 @@ class Draw:
                 entry = self._draw(name)
                 if entry["text"] not in taken:
                     break
+            else:
+                raise LookupError(f"list {name!r} has no entry but {', '.join(sorted(taken))}")
             self.entries[key] = entry
         return self.entries[key]
 
@@ -81,13 +85,28 @@ def draw_rows(path: Path, count: int, lowercase: float, rng: random.Random) -> l
             return list(rows.values())
         (template,) = rng.choices(templates, weights)
         draw = Draw(grammar["lists"], rng)
-        row = {"query": draw.query(template["query"]), "data": draw.data(template["data"])}
+        try:
+            row = {"query": draw.query(template["query"]), "data": draw.data(template["data"])}
+        except LookupError as error:
+            raise click.ClickException(f"{path}: {error}; {template['query']!r} needs another") from None
+        except RecursionError:
+            raise click.ClickException(f"{path}: a list names itself") from None
         if rng.random() < lowercase:
             row = fold(row)
         rows.setdefault(row["query"], row)
     raise click.ClickException(
         f"{path}: gives only {len(rows)} different rows, {count} are asked for; add templates or entries"
     )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
 
 
 def _read_grammar(path: Path) -> dict:
@@ -97,21 +116,42 @@ def _read_grammar(path: Path) -> dict:
         raise click.ClickException(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(grammar, dict) or set(grammar) != {"lists", "templates"}:
         raise click.ClickException(f"{path}: a grammar has two sections, lists and templates")
-    lists, wrong = grammar["lists"], []
-    for number, template in enumerate(grammar["templates"], 1):
+    lists, templates = grammar["lists"], grammar["templates"]
+    if not isinstance(lists, dict) or not all(isinstance(entries, list) for entries in lists.values()):
+        raise click.ClickException(f"{path}: lists is not of the form {{name: [entry, …]}}")
+    if not isinstance(templates, list) or not templates:
+        raise click.ClickException(f"{path}: templates is not a list of templates")
+    wrong = [problem for name, entries in lists.items() for problem in _check_list(name, entries, lists)]
+    for number, template in enumerate(templates, 1):
         if not isinstance(template, dict) or not {"query", "data"} <= set(template) <= {"query", "data", "weight"}:
             raise click.ClickException(f"{path}: template {number} needs query and data, and may have a weight")
-        for name, _, extra in PLACEHOLDER.findall(f"{template['query']} {template['data']}"):
-            entries = lists.get(name)
-            if not entries:
-                wrong.append(f"template {number}: no list {name!r}")
-            elif extra and not all(isinstance(e, dict) and extra in e for e in entries):
-                wrong.append(f"template {number}: an entry of {name!r} has no {extra!r}")
-    for name, entries in lists.items():
-        for entry in entries:
-            for inner, _, _ in PLACEHOLDER.findall(entry if isinstance(entry, str) else ""):
-                if inner not in lists:
-                    wrong.append(f"list {name!r}: no list {inner!r}")
+        wrong += [f"template {number}: {problem}" for problem in _check_template(template, lists)]
     if wrong:
         raise click.ClickException(f"{path}: " + "; ".join(sorted(set(wrong))[:10]))
     return grammar
+
+
+def _check_list(name: str, entries: list, lists: dict[str, list]) -> Iterator[str]:
+    for entry in entries:
+        text = entry.get("text") if isinstance(entry, dict) else entry
+        if not isinstance(text, str):
+            yield f"list {name!r}: {entry!r} is no text and has none; quote it"
+        elif isinstance(entry, str):
+            for inner, _, _ in PLACEHOLDER.findall(entry):
+                if not lists.get(inner):
+                    yield f"list {name!r}: no list {inner!r}"
+
+
+def _check_template(template: dict, lists: dict[str, list]) -> Iterator[str]:
+    if not isinstance(template["query"], str):
+        yield "the query is no text"
+    for place in ("query", "data"):
+        for text in _texts(template[place]):
+            if "{" in (rest := PLACEHOLDER.sub("", text)) or "}" in rest:
+                yield f"{text!r} has a brace that belongs to no placeholder"
+            for name, _, extra in PLACEHOLDER.findall(text):
+                wanted = "text" if place == "query" else extra or "value"
+                if not (entries := lists.get(name)):
+                    yield f"no list {name!r}"
+                elif not all(wanted in e if isinstance(e, dict) else wanted in PLAIN for e in entries):
+                    yield f"an entry of {name!r} has no {wanted!r}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import click
 import jsonschema
 import numpy as np
 
@@ -27,24 +28,35 @@ class Scored:
     invented: Counter[Pair]
 
 
-def pairs(value: Any, path: str = "") -> Iterator[Pair]:
+def pairs(value: Any) -> Iterator[Pair]:
     """(path, value) of every leaf; the places in a list share one path, so that order does not count."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from pairs(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from pairs(inner, f"{path}[]")
-    else:
-        yield path, json.dumps(value, ensure_ascii=False)
+    left = [("", value)]  # not by recursion: a model may nest as deep as it likes
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{path}.{key}" if path else key, inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{path}[]", inner) for inner in value]
+        else:
+            yield path, json.dumps(value, ensure_ascii=False)
 
 
 def parse_object(text: str) -> dict | None:
+    """The object that the text is; None for anything else, and for NaN and Infinity, which are no JSON."""
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def canonical(value: Any) -> str:
+    """JSON that is equal where the values are: to Python true is 1 and 1 is 1.0, to a reader they are not."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 class Scorer:
@@ -55,7 +67,12 @@ class Scorer:
         self.intent = intent
 
     def score(self, answer: str, reference: str) -> Scored:
-        expected, given = json.loads(reference), parse_object(answer)
+        """Raises click.ClickException when the reference is no object with an intent."""
+        expected, given = parse_object(reference), parse_object(answer)
+        if expected is None or not isinstance(expected.get(self.intent), str):
+            raise click.ClickException(
+                f"a test row's answer is no JSON object with a text {self.intent!r}: {reference}"
+            )
         want = self._slots(expected)
         have = self._slots(given or {})
         intent = (given or {}).get(self.intent)
@@ -64,7 +81,7 @@ class Scorer:
             schema_valid=given is not None and self.validator.is_valid(given),
             intent=intent if isinstance(intent, str) else NO_INTENT,
             expected_intent=expected[self.intent],
-            exact=given == expected,
+            exact=given == expected and canonical(given) == canonical(expected),
             right=want & have,
             missed=want - have,
             invented=have - want,

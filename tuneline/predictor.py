@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from tuneline.base import Base
+from tuneline.adapter import read_adapter
+from tuneline.base import Base, read_base
 from tuneline.chat import load_chat
 from tuneline.constraint import schema_constraint
 from tuneline.files import Row
@@ -39,7 +40,7 @@ class Predictor:
             self.model = self.backend.load_adapter(self.model, adapter)
         self.constrain = None
         if schema:
-            self.constrain = schema_constraint(schema, self.chat.tokenizer, self.model.config.vocab_size)
+            self.constrain = schema_constraint(schema, self.chat.tokenizer, self.backend.vocabulary(self.model))
 
     def answer(
         self, conversations: Sequence[Sequence[Row]], batch_size: int, max_new_tokens: int, label: str
@@ -65,6 +66,19 @@ class Predictor:
                     answers[index] = self.chat.tokenizer.decode(ids, skip_special_tokens=True)
                 bar.update(len(batch))
         return answers
+
+
+def open_adapter(folder: Path, constrain: bool) -> tuple[Predictor, list[Row]]:
+    """The predictor of an adapter, and the system message it was trained under (none: an empty list).
+
+    Reads the adapter's folder and its base, nothing else.
+    """
+    adapter = read_adapter(folder)
+    base = read_base(adapter.base)
+    schema = folder / "schema.json" if constrain else None
+    predictor = Predictor(adapter.backend, base, adapter.quantization, folder, schema)
+    system = (folder / "system.md").read_text("utf-8").strip()
+    return predictor, [{"role": "system", "content": system}] if system else []
 
 
 def _batches(items: list[int], size: int) -> Iterator[list[int]]:

@@ -1,7 +1,7 @@
 """What a recipe is: `recipe.yaml`, one section a stage, read by one model that forbids unknown keys."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import click
 import yaml
@@ -62,7 +62,7 @@ class Curate(Section):
 
 
 class Split(Section):
-    """Named groups go where they are named; the rest goes by hash."""
+    """Named groups go where they are named; a set that names none has its share of the rest, by hash."""
 
     valid_groups: list[str]
     test_groups: list[str]
@@ -105,9 +105,13 @@ def _explain(error: dict) -> str:
         return f"{where}: {error['msg'].lower()}"
     model: type[BaseModel] = Recipe
     for part in error["loc"][:-1]:
+        if isinstance(part, int):
+            continue  # a place in a list: its model is known already
         field = model.model_fields.get(str(part).replace("-", "_"))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        annotation = field.annotation if field else None
+        inner = next(iter(get_args(annotation)), annotation)
+        if not isinstance(inner, type) or not issubclass(inner, BaseModel):
             return f"{where}: unknown key"
-        model = field.annotation
+        model = inner
     valid = ", ".join(field.alias or name for name, field in model.model_fields.items())
     return f"{where}: unknown key; valid keys are {valid}"

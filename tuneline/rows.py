@@ -14,9 +14,7 @@ from typing import Any
 from tuneline.files import Row, dump_json
 
 ROLES = ("system", "user", "assistant")
-FORMS = (
-    '{"prompt", "response"}, {"messages": […]}, {"text"}, {"input", "output"} or {"query", "data"}'
-)
+FORMS = '{"prompt", "response"}, {"messages": […]}, {"text"}, {"input", "output"} or {"query", "data"}'
 PAIRS = (("prompt", "response"), ("input", "output"), ("query", "data"))
 # Unicode noncharacters: the renderer marks spans with them, so that no text may hold them.
 RESERVED = ("\ufdd0", "\ufdd1")
@@ -57,8 +55,11 @@ def read_form(record: Any) -> Row:
         else:
             keys = ", ".join(map(str, record)) or "none"
             raise BadRow(f"no known form (keys: {keys}); give {FORMS}")
-    if any(mark in dump_json(body) for mark in RESERVED):
+    written = dump_json(body)
+    if any(mark in written for mark in RESERVED):
         raise BadRow("holds U+FDD0 or U+FDD1, which are no characters; remove them")
+    if any("\ud800" <= sign <= "\udfff" for sign in written):
+        raise BadRow("holds half a surrogate pair, which is no character; remove it")
     return body
 
 
@@ -100,4 +101,6 @@ def _messages(value: Any) -> list[Row]:
         messages.append({"role": role, "content": content.strip() if role == "assistant" else content})
     if messages[-1]["role"] != "assistant":
         raise BadRow("the last message is not the assistant's: there is nothing to learn")
+    if all(message["role"] != "user" for message in messages):
+        raise BadRow("no message is the user's: nothing is asked")
     return messages

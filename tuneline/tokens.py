@@ -1,6 +1,7 @@
 """Token files: Arrow, one row a row, made once for both trainers."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def write_tokens(folder: Path, name: str, rows: list[Tokens]) -> None:
     ends = np.cumsum([0, *(len(row.ids) for row in rows)], dtype=np.int32)
     columns = {}
     for column, field in (("input_ids", "ids"), ("labels", "labels")):
-        flat = np.fromiter((t for row in rows for t in getattr(row, field)), np.int32, count=int(ends[-1]))
+        flat = np.fromiter(chain.from_iterable(getattr(row, field) for row in rows), np.int32, count=int(ends[-1]))
         columns[column] = pa.ListArray.from_arrays(pa.array(ends), pa.array(flat))
     with ArrowWriter(path=str(folder / f"{name}.arrow")) as writer:
         writer.write_table(pa.table(columns))

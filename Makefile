@@ -1,0 +1,72 @@
+# Tuneline's front door. `make repro` and `make test` set up by themselves.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_ROOT := $(CURDIR)
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := true
+
+PYTHON ?= python3.11
+BASE ?= origin/main
+ADAPTER ?= adapters/query_json
+SETUP := pyproject.toml constraints.txt
+INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test soak train-m4 snips predict show diff bench base clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/bin/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/repro: .venv/bin/pip $(SETUP)
+	$(INSTALL) '.[cuda]'
+	@touch $@
+
+.venv/mlx: .venv/repro
+	$(INSTALL) '.[mlx]'
+	@touch $@
+
+.venv/test: .venv/mlx
+	$(INSTALL) '.[test]'
+	@touch $@
+
+setup: .venv/repro ## create .venv with the pinned versions
+
+repro: .venv/repro ## run what a change touches, and show base against tuned
+	dvc repro
+	@tuneline show metrics/*
+
+test: .venv/test ## lint and all tests
+	ruff check .
+	ruff format --check .
+	pytest -n 2 --dist loadfile -m "not soak"
+
+soak: .venv/test ## the long tests: many kills, big inputs
+	pytest -m soak
+
+train-m4: .venv/mlx ## train with mlx-lm as an M4 wants it, an experiment of its own
+	tuneline preset presets/m4 | xargs dvc exp run $(SET)
+
+snips: .venv/repro ## the public benchmark; TUNELINE_MIRROR names a folder that has it
+	dvc repro benchmarks/dvc.yaml
+	@tuneline show metrics/snips
+
+predict: .venv/repro ## one query: make predict QUERY="mails from Aïcha" [ADAPTER=adapters/query_json]
+	@tuneline predict --adapter $(ADAPTER) "$(QUERY)"
+
+show: .venv/repro ## the table of base against tuned
+	@tuneline show metrics/*
+
+diff: .venv/repro ## metrics against BASE (origin/main) as a Markdown table
+	@dvc metrics diff --md $(BASE)
+
+bench: .venv/test ## speed as ratios against the plain alternative
+	python bench/stages.py
+
+base: .venv/repro ## make models/tiny again (an hour on two cores)
+	python models/tiny/make.py
+
+clean: ## remove what the pipeline made; the metrics stay
+	rm -rf data adapters .tuneline

@@ -1,0 +1,252 @@
+"""Token files → a LoRA adapter, with mlx and mlx-lm: on Apple silicon, or on the CPU under Linux.
+
+Trains on the very ids that format wrote. The adapter with the best validation loss is kept. A
+killed run goes on from its last checkpoint, which lies outside the outputs, to the same bytes.
+
+    python -m stages.train_mlx --tokens data/query_json/tokens --base models/tiny \\
+        --recipe recipes/query_json --out adapters/query_json --curves metrics/query_json/curves \\
+        --summary metrics/query_json/training_summary.json --state .tuneline --quantization none \\
+        --learning-rate 0.004 --epochs 5 --batch-size 16 --accumulation 1 --warmup 0.05 \\
+        --weight-decay 0 --evaluations 5 --precision float32 --seed 0 --rank 32 --scale 2 \\
+        --dropout 0 --target linear
+"""
+
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tuneline.adapter import WEIGHTS, Adapter, lora_config, write_adapter
+from tuneline.backend_mlx import add_lora, load_model, peft_weights
+from tuneline.base import Base, read_base
+from tuneline.chat import IGNORED, load_chat
+from tuneline.files import whole_folder, write_json
+from tuneline.tokens import read_tokens
+from tuneline.training import (
+    Curves,
+    Plan,
+    RunLog,
+    Settings,
+    checkpoint_folder,
+    plan_steps,
+    training_options,
+    write_summary,
+)
+
+PACKAGES = ("mlx", "mlx-lm")
+PAD_TO = 32  # tokens: mlx compiles a step anew for each shape of a batch
+Example = tuple[Any, Any]  # ids and labels of a row, int32 arrays
+
+
+def make_trainer(base: Base, settings: Settings, plan: Plan) -> tuple[Any, Any]:
+    """The base with LoRA layers, and AdamW with the clipping and the rates that transformers has."""
+    import mlx.core as mx
+    import mlx.optimizers as optim
+
+    class Optimizer(optim.AdamW):
+        def apply_gradients(self, gradients: dict, parameters: dict) -> dict:
+            return super().apply_gradients(optim.clip_grad_norm(gradients, 1.0)[0], parameters)
+
+    def rate(step: Any) -> Any:
+        step = step.astype(mx.float32)
+        rise = step / max(1, plan.warmup)
+        fall = (plan.steps - step) / max(1, plan.steps - plan.warmup)
+        return settings.learning_rate * mx.where(step < plan.warmup, rise, fall)
+
+    mx.random.seed(settings.seed)
+    model = load_model(base, settings.quantization, settings.precision)
+    add_lora(model, base.pattern(settings.target), settings.rank, settings.scale, settings.dropout)
+    optimizer = Optimizer(rate, weight_decay=settings.weight_decay, bias_correction=True)
+    optimizer.init(model.trainable_parameters())
+    return model, optimizer
+
+
+def loss(model: Any, ids: Any, labels: Any, share: Any) -> tuple[Any, Any]:
+    """(cross-entropy of the trained tokens ÷ `share`, `share`), as mlx-lm's trainer wants it."""
+    import mlx.core as mx
+    import mlx.nn as nn
+
+    targets = labels[:, 1:]
+    trained = targets != IGNORED
+    logits = model(ids[:, :-1]).astype(mx.float32)
+    losses = nn.losses.cross_entropy(logits, mx.where(trained, targets, 0))
+    return (losses * trained).sum() / share, share
+
+
+def iterate_batches(
+    dataset: list[Example],
+    batch_size: int,
+    max_seq_length: int,
+    loop: bool = False,
+    comm_group: Any = None,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    accumulation: int = 1,
+) -> Iterator[tuple[Any, Any, Any]]:
+    """(ids, labels, share) of each batch; without `loop`, of all rows once, with it, from step `start` on.
+
+    ids and labels are (rows, tokens), padded on the right. Every trained token of a step weighs the
+    same, whatever batch it is in: share is the step's trained tokens ÷ its batches. The first five
+    arguments are those that mlx-lm gives; trim has seen to the length, and there is one process.
+    """
+    import mlx.core as mx
+    import numpy as np
+
+    lengths = np.array([len(ids) for ids, _ in dataset])
+    epochs = itertools.count() if loop else [0]
+    order = itertools.chain.from_iterable(epoch_batches(lengths, batch_size, seed, epoch) for epoch in epochs)
+    order = itertools.islice(order, start * accumulation, None)
+    while step := list(itertools.islice(order, accumulation)):
+        trained = sum(int((dataset[row][1][1:] != IGNORED).sum()) for batch in step for row in batch)
+        for batch in step:
+            longest = max(lengths[row] for row in batch)
+            width = 1 + -(-(longest - 1) // PAD_TO) * PAD_TO  # one less goes into the model
+            ids, labels = np.zeros((len(batch), width), np.int32), np.full((len(batch), width), IGNORED, np.int32)
+            for place, row in enumerate(batch):
+                ids[place, : lengths[row]], labels[place, : lengths[row]] = dataset[row]
+            yield mx.array(ids), mx.array(labels), mx.array(trained / len(step), mx.float32)
+
+
+def epoch_batches(lengths: Any, size: int, seed: int, epoch: int) -> list[Any]:
+    """The rows of each batch of an epoch, the last partial one too.
+
+    As with transformers' group_by_length, rows are shuffled, then sorted by length within pools of
+    at most 50 batches; the batches are shuffled too.
+    """
+    import numpy as np
+
+    draw = np.random.default_rng((seed, epoch))
+    pool = size * max(1, min(50, len(lengths) // (4 * size)))
+    pools = np.split(draw.permutation(len(lengths)), range(pool, len(lengths), pool))
+    rows = np.concatenate([rows[np.argsort(-lengths[rows], kind="stable")] for rows in pools])
+    batches = np.split(rows, range(size, len(rows), size))
+    return [batches[place] for place in draw.permutation(len(batches))]
+
+
+def read_curves(path: Path) -> Curves:
+    curves = json.loads(path.read_text("utf-8"))
+    return Curves(**{name: {int(step): value for step, value in losses.items()} for name, losses in curves.items()})
+
+
+def train(model: Any, optimizer: Any, rows: dict, settings: Settings, plan: Plan, checkpoints: Path) -> Curves:
+    """Trains to the plan's end, from the last checkpoint if there is one, and puts the best weights into the model.
+
+    A checkpoint `<step>/` follows each evaluation; the last and the best are kept. From one to the
+    next, nothing is left in memory that is not in it.
+    """
+    import mlx.core as mx
+    from mlx.utils import tree_flatten, tree_unflatten
+    from mlx_lm.tuner import trainer
+    from mlx_lm.tuner.callbacks import TrainingCallback
+
+    class Report(TrainingCallback):
+        def on_train_loss_report(self, train_info: dict) -> None:
+            curves.train[done + train_info["iteration"] // settings.accumulation] = train_info["train_loss"]
+
+    data = {name: examples(part) for name, part in rows.items()}
+    done, curves = last_step(checkpoints), Curves()
+    if done:
+        click.echo(f"going on from {checkpoints / str(done)}", err=True)
+        model.load_weights(str(checkpoints / str(done) / "lora.safetensors"), strict=False)
+        optimizer.state = tree_unflatten(list(mx.load(str(checkpoints / str(done) / "optimizer.safetensors")).items()))
+        curves = read_curves(checkpoints / str(done) / "curves.json")
+    while done < plan.steps:
+        steps = min(plan.evaluate_every, plan.steps - done)
+        mx.random.seed(settings.seed + done)  # of dropout: a run that goes on draws the same
+        with whole_folder(checkpoints / str(done + steps)) as part:
+            arguments = trainer.TrainingArgs(
+                batch_size=settings.batch_size,
+                iters=steps * settings.accumulation,
+                grad_accumulation_steps=settings.accumulation,
+                steps_per_report=max(1, plan.steps // 50) * settings.accumulation,
+                steps_per_save=steps * settings.accumulation + 1,  # only at the end
+                adapter_file=str(part / "lora.safetensors"),
+            )
+            batches = partial(iterate_batches, seed=settings.seed, start=done, accumulation=settings.accumulation)
+            trainer.train(model, optimizer, data["train"], None, arguments, loss, batches, training_callback=Report())
+            done += steps
+            curves.valid[done] = trainer.evaluate(
+                model, data["valid"], settings.batch_size, -1, loss=loss, iterate_batches=iterate_batches
+            )
+            click.echo(f"step {done} of {plan.steps}: validation loss {curves.valid[done]:.4f}", err=True)
+            mx.save_safetensors(str(part / "optimizer.safetensors"), dict(tree_flatten(optimizer.state)))
+            write_json(part / "curves.json", asdict(curves))
+        for folder in checkpoints.glob("[0-9]*"):
+            if int(folder.name) not in (done, curves.best):
+                shutil.rmtree(folder)
+    model.load_weights(str(checkpoints / str(curves.best) / "lora.safetensors"), strict=False)
+    mx.eval(model.parameters())  # read now: the checkpoints are about to go
+    return curves
+
+
+def last_step(checkpoints: Path) -> int:
+    """The last step that has a whole checkpoint; 0 without one."""
+    return max((int(folder.name) for folder in checkpoints.glob("[0-9]*")), default=0)
+
+
+def examples(rows: Any) -> list[Example]:
+    columns = rows.with_format("numpy")
+    return list(zip(columns["input_ids"], columns["labels"], strict=True))
+
+
+@click.command()
+@click.option("--tokens", type=click.Path(path_type=Path), required=True)
+@click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--recipe", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--curves", "curves_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--summary", type=click.Path(path_type=Path), required=True)
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored folder: checkpoints, run log.")
+@training_options
+def main(
+    tokens: Path,
+    base_folder: Path,
+    recipe: Path,
+    out: Path,
+    curves_folder: Path,
+    summary: Path,
+    state: Path,
+    **flags: Any,
+) -> None:
+    settings = Settings(**flags)
+    base = read_base(base_folder)
+    base.pattern(settings.target)
+    chat = load_chat(base)
+    rows = read_tokens(tokens, chat)
+
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    plan = plan_steps(len(rows["train"]), settings)
+    checkpoints = checkpoint_folder(state, out, tokens, base, recipe, settings)
+    with RunLog(state, "train_mlx", out.name) as record:
+        model, optimizer = make_trainer(base, settings, plan)
+        curves = train(model, optimizer, rows, settings, plan, checkpoints)
+        record["device"] = str(mx.default_device())
+    adapter = Adapter(base=base_folder, quantization=settings.quantization, backend="mlx")
+    config = lora_config(base, settings.rank, settings.scale, settings.dropout, settings.target)
+    with whole_folder(out) as part:
+        save_weights(model, part)
+        write_adapter(part, config, adapter, base, recipe)
+    curves_folder.mkdir(parents=True, exist_ok=True)
+    curves.write(curves_folder)
+    trainable = sum(tensor.size for _, tensor in tree_flatten(model.trainable_parameters()))
+    write_summary(summary, plan, curves, rows, trainable, PACKAGES)
+    shutil.rmtree(checkpoints.parent, ignore_errors=True)
+
+
+def save_weights(model: Any, folder: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file(peft_weights(model), folder / WEIGHTS, metadata={"format": "pt"})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""A small copy of the project that runs for real: a few rows, a few steps."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "OMP_NUM_THREADS": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+}
+ENVIRONMENT.pop("DVC_ROOT", None)
+
+
+@dataclass
+class Project:
+    """A checkout with its own git and DVC."""
+
+    root: Path
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(words, cwd=self.root, env=ENVIRONMENT, capture_output=True, text=True)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def repro(self, *words: str) -> list[str]:
+        """Runs `dvc repro`; the names of the stages that ran, without their recipe or adapter."""
+        out = self.run("dvc", "repro", *words).stdout
+        return [line.split("'")[1].split("@")[0] for line in out.splitlines() if line.startswith("Running stage")]
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        text = file.read_text("utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def copy_project(to: Path) -> Project:
+    """What git would track, with few rows and few steps."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\n")
+    for name in filter(None, listed):
+        if name.split("/")[0] not in ("tests", "docs", "metrics", "dvc.lock", "benchmarks") and (ROOT / name).exists():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    source = to / "recipes/query_json/source"
+    for name, rows in (("train.jsonl", 60), ("test.jsonl", 6)):
+        lines = (source / name).read_text("utf-8").splitlines(keepends=True)
+        (source / name).write_text("".join(lines[:rows]), encoding="utf-8")
+    recipe = to / "recipes/query_json/recipe.yaml"
+    recipe.write_text(recipe.read_text("utf-8").replace("rows: 3000", "rows: 20"), encoding="utf-8")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    params["adapters"]["query_json"]["train"] |= {"epochs": 0.7, "batch-size": 16}
+    params["fit"]["evaluations"] = 2
+    params["predict"]["max-new-tokens"] = 16
+    params["bootstrap"]["samples"] = 20
+    (to / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+    project = Project(to)
+    project.run("git", "init", "-q")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "start")
+    return project
+
+
+@pytest.fixture(scope="session")
+def ran_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A small copy whose pipeline has run once. Tests must leave it as they find it."""
+    project = copy_project(tmp_path_factory.mktemp("project"))
+    assert project.repro() == [
+        "extract", "sdg", "curate", "trim", "split", "format", "baseline", "train", "eval",
+    ]  # fmt: skip
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "ran")
+    return project

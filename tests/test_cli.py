@@ -1,0 +1,86 @@
+"""The `tuneline` command on the small project's adapter: text, file, standard input, schema."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.conftest import ENVIRONMENT, Project
+
+
+def tuneline(project: Project, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["tuneline", *words], cwd=project.root, env=ENVIRONMENT, input=stdin, capture_output=True, text=True
+    )
+
+
+def test_predict_prints_the_answer_alone(ran_project: Project) -> None:
+    words = ("predict", "--adapter", "adapters/query_json", "--constrain", "mails from Aïcha, newest first")
+    done = tuneline(ran_project, *words)
+    assert done.returncode == 0, done.stderr
+    schema = json.loads((ran_project.root / "recipes/query_json/schema.json").read_text("utf-8"))
+    jsonschema.validate(json.loads(done.stdout), schema)
+
+
+def test_predict_reads_files_and_standard_input_alike(ran_project: Project, tmp_path: Path) -> None:
+    queries = ["mails from Bo", "combien de tickets hier", "same for Slack"]
+    file = tmp_path / "queries.jsonl"
+    rows = [{"query": queries[0]}, {"messages": [{"role": "user", "content": queries[1]}]}, {"prompt": queries[2]}]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    flags = ("predict", "--adapter", "adapters/query_json", "--batch-size", "2", "--max-new-tokens", "8")
+    from_file = tuneline(ran_project, *flags, "--input", str(file))
+    from_stdin = tuneline(ran_project, *flags, stdin="\n".join(queries) + "\n\n")
+    assert from_file.returncode == 0, from_file.stderr
+    assert from_file.stdout == from_stdin.stdout
+    assert [json.loads(line)["query"] for line in from_file.stdout.splitlines()] == queries
+
+
+def test_predict_is_what_eval_saw(ran_project: Project) -> None:
+    """Prompt and rendering are those of the evaluation: the same query has the same answer."""
+    line = (ran_project.root / "metrics/query_json/predictions.jsonl").read_text("utf-8").splitlines()[0]
+    row = json.loads(line)
+    query = row["messages"][-1]["content"]
+    done = tuneline(ran_project, "predict", "--adapter", "adapters/query_json", "--max-new-tokens", "16", query)
+    assert done.stdout.rstrip("\n") == row["tuned"].rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "says"),
+    [
+        (("--input", "none.jsonl"), "", "none.jsonl"),
+        (("--input", "bad.jsonl"), "", "bad.jsonl:2"),
+        ((), "\n", "nothing to answer"),
+        (("--input", "bad.jsonl", "text"), "", "not both"),
+    ],
+)
+def test_bad_input_has_one_clear_line(ran_project: Project, words: tuple, stdin: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"query": "a"}\n{"no": 1}\n', encoding="utf-8")
+    words = tuple(str(tmp_path / word) if word == "bad.jsonl" else word for word in words)
+    done = tuneline(ran_project, "predict", "--adapter", "adapters/query_json", *words, stdin=stdin)
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_folder_that_is_no_adapter(ran_project: Project) -> None:
+    done = tuneline(ran_project, "predict", "--adapter", "models/tiny", "hello")
+    assert done.returncode == 1
+    assert "make repro" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_show_prints_a_table_of_at_most_100_columns(ran_project: Project) -> None:
+    done = tuneline(ran_project, "show", "metrics/query_json")
+    assert "slot_f1" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_preset_names_the_line_that_is_wrong(tmp_path: Path, ran_project: Project) -> None:
+    preset = tmp_path / "mine"
+    preset.write_text("# a\nlora.rank=4\nrank 4\n", encoding="utf-8")
+    done = tuneline(ran_project, "preset", str(preset))
+    assert done.returncode == 1
+    assert f"{preset}:3" in done.stderr

@@ -1,0 +1,90 @@
+"""What the README shows is run, in a small copy of the project; its tree is the tree."""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import Project
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+# Said in the README, run elsewhere: the tests themselves, and mlx on a CPU.
+ELSEWHERE = ("make test",)
+SET_UP = ("-o", ".venv/repro")  # the copy uses this environment as it is
+
+
+def shown_commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_its_commands_run(ran_project: Project, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(ran_project.root, root, symlinks=True)
+    (root / ".venv").mkdir()
+    (root / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    project = Project(root)
+    commands = [line for line in shown_commands() if not line.startswith(ELSEWHERE)]
+    assert len(commands) >= 6
+    for line in commands:
+        words = shlex.split(line)
+        if words[0] == "make":
+            words[1:1] = SET_UP
+        done = project.run(*[word for word in words if word != "--open"], check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        if line == "dvc metrics diff":
+            assert "valid_loss" in done.stdout
+
+
+def test_its_own_data_steps_work(ran_project: Project, tmp_path: Path) -> None:
+    """The five-minute section, on the steps' own words: copy, rows, recipe, params, repro."""
+    root = tmp_path / "copy"
+    shutil.copytree(ran_project.root, root, symlinks=True)
+    project = Project(root)
+    mine = root / "recipes" / "mine"
+    shutil.copytree(root / "recipes" / "query_json", mine)
+    rows = "".join(f'{{"prompt": "colour of {i}", "response": "{{\\"type\\":\\"search\\"}}"}}\n' for i in range(40))
+    (mine / "source" / "train.jsonl").write_text(rows + "not json\n", encoding="utf-8")
+    (mine / "source" / "test.jsonl").unlink()
+    recipe = yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))
+    recipe["extract"] |= {"test": [], "max-reject-share": 0.1}
+    recipe["sdg"] = {"strategies": []}
+    recipe["curate"] |= {"near-duplicate": 1.0, "same-group": 1.0}
+    (mine / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    block = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert block
+    shown = yaml.safe_load(block.group(1))
+    params["recipes"] = shown["recipes"]
+    params["adapters"] |= shown["adapters"]
+    params["adapters"]["mine"]["train"]["epochs"] = 0.5
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    assert project.repro("eval@mine")[-1] == "eval"
+    assert (root / "metrics" / "mine" / "eval.json").is_file()
+    rejects = (root / "data" / "mine" / "extract.rejects.jsonl").read_text("utf-8")
+    assert '"line":41' in rejects
+    assert project.repro() == []  # nothing of the other recipe
+
+
+def test_its_tree_is_the_tree() -> None:
+    block = re.search(r"## What is there\n\n```\n(.*?)```", README, re.DOTALL)
+    assert block
+    names, folder = set(), ""
+    for line in block.group(1).splitlines():
+        name = line.split()[0]
+        folder = folder if line.startswith(" ") else (name if name.endswith("/") else "")
+        names.add(folder + name if line.startswith(" ") else name)
+    there = {f"{d}/{p.name}" for d in ("stages", "tuneline") for p in (ROOT / d).glob("[!_]*.py")}
+    assert there == {name for name in names if name.endswith(".py")}
+    assert all((ROOT / word).exists() for name in names if not name.endswith(".py") for word in [name])
+
+
+def test_its_links_lead_somewhere() -> None:
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "recipes").glob("*/README.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8")):
+            assert (path.parent / link).exists(), f"{path}: {link}"

@@ -1,0 +1,68 @@
+"""What reruns, seen in a small copy of the pipeline that runs for real."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Project, copy_project
+
+
+@pytest.fixture
+def project(ran_project: Project, tmp_path: Path) -> Project:
+    """A copy of the project that has run, free to be edited."""
+    root = tmp_path / "copy"
+    shutil.copytree(ran_project.root, root, symlinks=True)
+    return Project(root)
+
+
+def test_a_second_repro_runs_nothing(ran_project: Project) -> None:
+    assert ran_project.repro() == []
+
+
+def test_system_prompt_reruns_trim_and_after(project: Project) -> None:
+    project.edit("recipes/query_json/system.md", "Copy words", "Copy the words")
+    assert project.repro() == ["trim", "split", "format", "baseline", "train", "eval"]
+
+
+def test_eval_reruns_alone_when_its_script_changes(project: Project) -> None:
+    project.edit("stages/eval.py", '"""Adapter and', '"""An adapter and')
+    assert project.repro() == ["eval"]
+
+
+def test_split_ratio_leaves_what_is_before(project: Project) -> None:
+    params = project.root / "params.yaml"
+    values = yaml.safe_load(params.read_text("utf-8"))
+    values["split"]["valid"] = 0.3
+    params.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    ran = project.repro()
+    assert ran[0] == "split"
+    assert not {"extract", "sdg", "curate", "trim"} & set(ran)
+
+
+def test_rank_experiment_reruns_train_and_eval(project: Project) -> None:
+    done = project.run("dvc", "exp", "run", "-S", "lora.rank=4", "eval@query_json")
+    ran = [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+    assert ran == ["train@query_json", "eval@query_json"]
+    changed = project.run("dvc", "params", "diff", "--md").stdout
+    assert "lora.rank" in changed
+    assert "valid_loss" in project.run("dvc", "metrics", "diff", "--md").stdout
+
+
+def test_two_clean_runs_give_the_same_bytes(ran_project: Project, tmp_path: Path) -> None:
+    again = copy_project(tmp_path)
+    again.repro()
+    first, second = (output_hashes(p.root) for p in (ran_project, again))
+    assert first == second
+    assert any(name.endswith("adapter_model.safetensors") for name in first)
+
+
+def output_hashes(root: Path) -> dict[str, str]:
+    files = (path for name in ("data", "adapters", "metrics") for path in sorted((root / name).rglob("*")))
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.is_file()
+    }

@@ -1,0 +1,94 @@
+"""The `tuneline` command: what people do beside the pipeline."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def main() -> None:
+    """Raw sources to an evaluated LoRA adapter. The pipeline itself runs by `dvc repro`."""
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def show(folders: tuple[Path, ...]) -> None:
+    """The table of base against tuned for each metrics folder that has an evaluation."""
+    from tuneline.table import show_evaluation
+
+    shown = 0
+    for folder in folders:
+        metrics = folder / "eval.json"
+        if metrics.is_file():
+            report = folder / "report.json"
+            beside = json.loads(report.read_text("utf-8")) if report.is_file() else None
+            show_evaluation(folder.name, json.loads(metrics.read_text("utf-8")), beside)
+            shown += 1
+    if not shown:
+        raise click.ClickException("no eval.json there; make one with `make repro`")
+
+
+@main.command()
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def preset(path: Path) -> None:
+    """A preset's `key=value` lines as flags for `dvc exp run`."""
+    words = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        line = line.partition("#")[0].strip()
+        if not line:
+            continue
+        if "=" not in line:
+            raise click.ClickException(f"{path}:{number}: not key=value: {line}")
+        words += ["-S", line]
+    click.echo(shlex.join(words))
+
+
+@main.command()
+@click.option("--adapter", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--input", "input_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON Lines.")
+@click.option("--constrain", is_flag=True, help="Hold answers to the adapter's schema.")
+@click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="Resolve symbolic time ranges against this day.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True)
+@click.argument("text", nargs=-1)
+def predict(adapter, input_path, constrain, today, batch_size, max_new_tokens, text) -> None:
+    """Answer TEXT, each row of --input, or each line of standard input.
+
+    Rows of --input are JSON: {"query"}, {"prompt"}, {"input"} or {"messages"}; the answers come as
+    JSON Lines {"query", "answer"} in their order. One TEXT prints its answer alone.
+    """
+    from tuneline.asking import read_questions, with_dates
+    from tuneline.predictor import open_adapter
+
+    if text and input_path:
+        raise click.ClickException("give TEXT or --input, not both")
+    if text:
+        questions = [{"role": "user", "content": " ".join(text)}]
+        conversations = [questions]
+    elif input_path:
+        conversations = read_questions(input_path)
+    else:
+        if sys.stdin.isatty():
+            raise click.ClickException('nothing to answer; give a text, --input FILE, or lines on standard input')
+        conversations = [[{"role": "user", "content": line.strip()}] for line in sys.stdin if line.strip()]
+    if not conversations:
+        raise click.ClickException("nothing to answer: the input has no rows")
+    predictor, system = open_adapter(adapter, constrain)
+    asked = [[*system, *messages] if messages[0]["role"] != "system" else messages for messages in conversations]
+    answers = predictor.answer(asked, batch_size, max_new_tokens, "answering")
+    if today:
+        answers = [with_dates(answer, today.date()) for answer in answers]
+    if text:
+        click.echo(answers[0])
+        return
+    from tuneline.files import dump_json
+
+    for messages, answer in zip(conversations, answers, strict=True):
+        click.echo(dump_json({"query": messages[-1]["content"], "answer": answer}))
+
+
+if __name__ == "__main__":
+    main()
