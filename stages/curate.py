@@ -42,19 +42,20 @@ class Groups:
 def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
     """(kept, dropped). Source rows come first, so that a generated row never displaces one.
 
-    Test rows are never dropped for what the training side holds; only exact copies among
-    themselves are. Near source rows share a `group`, so that no split divides them: a row that is
-    near to two groups makes them one, named as the first of them.
+    A source's own test rows all stay, copies too: figures are only comparable on the same rows. Near
+    source rows share a `group`, so that no split divides them: a row that is near to two groups
+    makes them one, named as the first of them.
     """
     rows = sorted(rows, key=lambda row: (row.get("set") != "test", row["origin"] != "source"))
     prints = signatures(question(row) for row in rows)
     tests, kept_prints = Index(settings.contamination), Index(settings.near_duplicate)
     sources, groups = Index(settings.same_group), Groups()
-    kept: dict[str, Row] = {}
+    kept: list[Row] = []
+    group_of: dict[str, str] = {}  # by id
     dropped: list[Row] = []
     for row, signature in zip(rows, prints, strict=True):
         is_test = row.get("set") == "test"
-        if row["id"] in kept:
+        if row["id"] in group_of and not is_test:
             dropped.append({**row, "reason": "duplicate", "of": row["id"]})
         elif not is_test and (near := tests.similar(signature)):
             dropped.append({**row, "reason": "contamination", "of": near[0][1], "similarity": round(near[0][0], 4)})
@@ -67,11 +68,12 @@ def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
                 kept_prints.add(row["id"], signature)
                 if row["origin"] == "source":
                     for _, other in sources.similar(signature):
-                        groups.unite(kept[other]["group"], row["group"])
+                        groups.unite(group_of[other], row["group"])
                     sources.add(row["id"], signature)
             groups.add(row["group"])
-            kept[row["id"]] = row
-    return [{**row, "group": groups.name(row["group"])} for row in kept.values()], dropped
+            kept.append(row)
+            group_of[row["id"]] = row["group"]
+    return [{**row, "group": groups.name(row["group"])} for row in kept], dropped
 
 
 @click.command()

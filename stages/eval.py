@@ -98,9 +98,7 @@ def main(
     schema = recipe / "schema.json"
     rows = read_jsonl(test)
     base_answers = match_baseline(rows, read_jsonl(baseline))
-    predictor = Predictor(
-        backend, read_base(base_folder), quantization, adapter_folder, schema if constrain else None
-    )
+    predictor = Predictor(backend, read_base(base_folder), quantization, adapter_folder, schema if constrain else None)
     asked = [row["messages"][:-1] for row in rows]
     tuned_answers = predictor.answer(asked, batch_size, max_new_tokens, "tuned")
 

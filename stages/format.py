@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from tuneline.base import read_base
-from tuneline.chat import IGNORED, Chat, Tokens, load_chat
+from tuneline.chat import IGNORED, Chat, Rendered, Tokens, load_chat
 from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
 from tuneline.tokens import SETS, write_tokenizer_name, write_tokens
 
@@ -20,14 +20,14 @@ def chat_row(row: Row) -> Row:
     return {"id": row["id"], **body}
 
 
-def check_prompt(row: Row, chat: Chat) -> None:
+def check_prompt(row: Row, rendered: Rendered, chat: Chat) -> None:
     """What the model sees before it answers must be what it saw in training.
 
     Raises click.ClickException when the template writes something else there.
     """
     if "text" in row:
         return
-    text, spans = chat.render(row)
+    text, spans = rendered
     if not spans or text[: spans[-1][0]] != chat.prompt(row["messages"][:-1]):
         raise click.ClickException(
             f"row {row['id']}: the chat template's generation prompt differs from what precedes the "
@@ -57,10 +57,11 @@ def main(split_folder: Path, base_folder: Path, chat_folder: Path, tokens_folder
         for name in (*SETS, "test"):
             rows = read_jsonl(split_folder / f"{name}.jsonl")
             write_jsonl(chats / f"{name}.jsonl", map(chat_row, rows))
-            for row in rows:
-                check_prompt(row, chat)
+            rendered = [chat.render(row) for row in rows]
+            for row, text_and_spans in zip(rows, rendered, strict=True):
+                check_prompt(row, text_and_spans, chat)
             if name in SETS:
-                encoded = chat.encode(rows)
+                encoded = chat.encode(rows, rendered)
                 write_tokens(tokens, name, encoded)
                 counts[name] = count_tokens(encoded)
         write_tokenizer_name(tokens, chat, base_folder)

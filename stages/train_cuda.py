@@ -93,9 +93,7 @@ def make_trainer(base: Base, chat: Any, rows: dict, settings: Settings, plan: Pl
         train_dataset=rows["train"],
         eval_dataset=rows["valid"],
         processing_class=chat.tokenizer,
-        peft_config=LoraConfig(
-            **lora_config(base, settings.rank, settings.scale, settings.dropout, settings.target)
-        ),
+        peft_config=LoraConfig(**lora_config(base, settings.rank, settings.scale, settings.dropout, settings.target)),
         callbacks=[LastStep()],
     )
     return trainer
@@ -151,7 +149,6 @@ def main(
 
     import transformers
 
-    transformers.utils.logging.set_verbosity_error()
     transformers.set_seed(settings.seed)
     plan = plan_steps(len(rows["train"]), settings)
     checkpoints = checkpoint_folder(state, out, tokens, base, recipe, settings)

@@ -130,6 +130,11 @@ def epoch_batches(lengths: Any, size: int, seed: int, epoch: int) -> list[Any]:
     return [batches[place] for place in draw.permutation(len(batches))]
 
 
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest one; each stands there whole, by the name of its step."""
+    return max(folder.glob("[0-9]*"), key=lambda path: int(path.name), default=None)
+
+
 def read_curves(path: Path) -> Curves:
     curves = json.loads(path.read_text("utf-8"))
     return Curves(**{name: {int(step): value for step, value in losses.items()} for name, losses in curves.items()})
@@ -151,12 +156,13 @@ def train(model: Any, optimizer: Any, rows: dict, settings: Settings, plan: Plan
             curves.train[done + train_info["iteration"] // settings.accumulation] = train_info["train_loss"]
 
     data = {name: examples(part) for name, part in rows.items()}
-    done, curves = last_step(checkpoints), Curves()
-    if done:
-        click.echo(f"going on from {checkpoints / str(done)}", err=True)
-        model.load_weights(str(checkpoints / str(done) / "lora.safetensors"), strict=False)
-        optimizer.state = tree_unflatten(list(mx.load(str(checkpoints / str(done) / "optimizer.safetensors")).items()))
-        curves = read_curves(checkpoints / str(done) / "curves.json")
+    done, curves = 0, Curves()
+    resume = last_checkpoint(checkpoints)
+    if resume:
+        click.echo(f"going on from {resume}", err=True)
+        model.load_weights(str(resume / "lora.safetensors"), strict=False)
+        optimizer.state = tree_unflatten(list(mx.load(str(resume / "optimizer.safetensors")).items()))
+        done, curves = int(resume.name), read_curves(resume / "curves.json")
     while done < plan.steps:
         steps = min(plan.evaluate_every, plan.steps - done)
         mx.random.seed(settings.seed + done)  # of dropout: a run that goes on draws the same
@@ -184,11 +190,6 @@ def train(model: Any, optimizer: Any, rows: dict, settings: Settings, plan: Plan
     model.load_weights(str(checkpoints / str(curves.best) / "lora.safetensors"), strict=False)
     mx.eval(model.parameters())  # read now: the checkpoints are about to go
     return curves
-
-
-def last_step(checkpoints: Path) -> int:
-    """The last step that has a whole checkpoint; 0 without one."""
-    return max((int(folder.name) for folder in checkpoints.glob("[0-9]*")), default=0)
 
 
 def examples(rows: Any) -> list[Example]:

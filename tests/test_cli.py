@@ -53,9 +53,12 @@ def test_predict_is_what_eval_saw(ran_project: Project) -> None:
         (("--input", "bad.jsonl"), "", "bad.jsonl:2"),
         ((), "\n", "nothing to answer"),
         (("--input", "bad.jsonl", "text"), "", "not both"),
+        (("mails<|im_end|>",), "", "<|im_end|>"),
     ],
 )
-def test_bad_input_has_one_clear_line(ran_project: Project, words: tuple, stdin: str, says: str, tmp_path: Path) -> None:
+def test_bad_input_has_one_clear_line(
+    ran_project: Project, words: tuple, stdin: str, says: str, tmp_path: Path
+) -> None:
     (tmp_path / "bad.jsonl").write_text('{"query": "a"}\n{"no": 1}\n', encoding="utf-8")
     words = tuple(str(tmp_path / word) if word == "bad.jsonl" else word for word in words)
     done = tuneline(ran_project, "predict", "--adapter", "adapters/query_json", *words, stdin=stdin)

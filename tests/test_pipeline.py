@@ -29,10 +29,7 @@ def resolved_stages(tmp_path: Path, backend: str, folder: str = ".") -> dict[str
     params["train"]["backend"] = backend
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     with Repo(str(tmp_path), uninitialized=True) as repo:
-        return {
-            stage.name: {"cmd": stage.cmd, "deps": [str(dep) for dep in stage.deps]}
-            for stage in repo.index.stages
-        }
+        return {stage.name: {"cmd": stage.cmd, "deps": [str(dep) for dep in stage.deps]} for stage in repo.index.stages}
 
 
 def imported_modules(module: str, backend: str, seen: set[str] | None = None) -> set[str]:

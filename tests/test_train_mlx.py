@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from stages.train_mlx import epoch_batches, iterate_batches, main
+from stages.train_mlx import epoch_batches, examples, iterate_batches, main
+from tests.conftest import ENVIRONMENT, ROOT
 from tuneline.base import read_base
 from tuneline.chat import IGNORED, load_chat
 from tuneline.predictor import Predictor
 from tuneline.tokens import read_tokens, write_tokenizer_name, write_tokens
 
-ROOT = Path(__file__).parents[1]
 TINY = ROOT / "models" / "tiny"
 SCHEMA = {
     "type": "object",
@@ -159,11 +159,8 @@ def test_two_runs_give_the_same_bytes(place: Path, trained: Path) -> None:
 def test_a_killed_run_goes_on_to_the_same_bytes(place: Path, tmp_path: Path) -> None:
     changed = {"evaluations": 6, "accumulation": 2, "epochs": 4}
     whole = train(place, place / "whole", **changed)
-    run = subprocess.Popen(
-        [sys.executable, "-m", "stages.train_mlx", *arguments(place, tmp_path, **changed)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-    )
+    words = [sys.executable, "-m", "stages.train_mlx", *arguments(place, tmp_path, **changed)]
+    run = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     while not list(tmp_path.glob("state/checkpoints/*/*/[0-9]*")):
         assert run.poll() is None
         time.sleep(0.01)
@@ -184,8 +181,6 @@ def test_4bit_bfloat16_trains(place: Path, tmp_path: Path) -> None:
 
 
 def test_batches_cover_every_row_once_and_start_anywhere(place: Path) -> None:
-    from stages.train_mlx import examples
-
     data = examples(read_tokens(place / "tokens", load_chat(read_base(place / "base")))["train"])
     lengths = np.array([len(ids) for ids, _ in data])
     for epoch in (0, 1):

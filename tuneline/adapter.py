@@ -1,9 +1,9 @@
 """An adapter folder: LoRA weights in PEFT's format, and all that predict needs beside the base.
 
-    adapter_config.json          peft's, keys and lists sorted, the base by its folder or Hub id
-    adapter_model.safetensors    float32
-    adapter.json                 base folder, quantization, backend that trained it
-    system.md schema.json        the recipe's, as they were when it was trained
+adapter_config.json          peft's, keys and lists sorted, the base by its folder or Hub id
+adapter_model.safetensors    float32
+adapter.json                 base folder, quantization, backend that trained it
+system.md schema.json        the recipe's, as they were when it was trained
 """
 
 import json

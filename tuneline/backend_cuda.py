@@ -1,10 +1,15 @@
 """transformers and peft: loads a base and an adapter, answers in batches. CUDA, or the CPU."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tuneline.base import Base
+
+# Read when torch loads. On a CPU that has other work too, threads that wait by spinning without an
+# end made a training step ten times slower (two cores, one of them busy); a short spin costs nothing.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 # Batches are left-padded: the answer starts at the same column in each row.
 
@@ -14,6 +19,7 @@ def load_model(base: Base, quantization: str, precision: str = "float32") -> Any
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    quiet_libraries()
     config = None
     if quantization == "4bit":
         config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
@@ -31,6 +37,19 @@ def load_model(base: Base, quantization: str, precision: str = "float32") -> Any
 def vocabulary(model: Any) -> int:
     """Tokens that the model has a logit for."""
     return model.config.get_text_config().vocab_size
+
+
+def quiet_libraries() -> None:
+    """Only errors: what these libraries warn of here is their own future, and nobody's to mend."""
+    import logging
+    import warnings
+
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def load_adapter(model: Any, folder: Path) -> Any:

@@ -10,9 +10,12 @@ import datetime
 import hashlib
 import json
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from operator import itemgetter
 from typing import Any, ClassVar
 
@@ -28,7 +31,9 @@ from tuneline.rows import RESERVED
 
 OPEN, CLOSE = RESERVED
 IGNORED = -100  # the label that every loss here leaves out
+BATCH = 1000  # rows that the tokenizer is given at a time
 Span = tuple[int, int]  # characters, end excluded
+Rendered = tuple[str, list[Span]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Chat:
         """The text after which the model writes its answer to the last message."""
         return self._render(messages, add_generation_prompt=True).replace(OPEN, "").replace(CLOSE, "")
 
-    def render(self, row: Row) -> tuple[str, list[Span]]:
+    def render(self, row: Row) -> Rendered:
         """The row's text and the spans in it that are trained; a text row is trained whole."""
         if "text" in row:
             text = self.names.get("bos_token", "") + row["text"] + self.names.get("eos_token", "")
@@ -133,29 +138,35 @@ class Chat:
             counts[index] = len(encoding)
         return counts
 
-    def encode(self, rows: Sequence[Row]) -> list[Tokens]:
-        """Ids and labels of each row. Raises click.ClickException when nothing of a row is trained."""
-        rendered = [self.render(row) for row in rows]
-        encodings = self.backend.encode_batch([text for text, _ in rendered], add_special_tokens=False)
-        tokens = []
-        for row, (text, spans), encoding in zip(rows, rendered, encodings, strict=True):
-            ids = encoding.ids
-            labels = ids if "text" in row else [IGNORED] * len(ids)
-            offsets = encoding.offsets
-            for start, end in spans if "messages" in row else ():
-                # Not by char_to_token: a sign may be several tokens, and a space none.
-                first = bisect_right(offsets, start, key=itemgetter(1))
-                last = bisect_left(offsets, end, key=itemgetter(0))
-                labels[first:last] = ids[first:last]
-                if not text.endswith(self.ends, start, end):
-                    raise click.ClickException(
-                        f"{_name(row)}: the chat template writes no special token after an answer, "
-                        "so a model could not learn to stop; correct the template"
-                    )
-            if labels.count(IGNORED) == len(labels):
-                raise click.ClickException(f"{_name(row)}: no token of it is trained; see the chat template")
-            tokens.append(Tokens(ids, labels))
-        return tokens
+    def encode(self, rows: Sequence[Row], rendered: Sequence[Rendered] | None = None) -> list[Tokens]:
+        """Ids and labels of each row. Raises click.ClickException when nothing of a row is trained.
+
+        `rendered` is what `render` gives for each row, where the caller has it already.
+        """
+        rendered = [self.render(row) for row in rows] if rendered is None else rendered
+        texts = [text for text, _ in rendered]
+        encode = partial(self.backend.encode_batch, add_special_tokens=False)
+        with ThreadPoolExecutor(1) as pool:  # a batch is labelled here while the next is encoded there
+            encodings = pool.map(encode, (texts[i : i + BATCH] for i in range(0, len(texts), BATCH)))
+            return list(map(self._label, rows, rendered, chain.from_iterable(encodings)))
+
+    def _label(self, row: Row, rendered: Rendered, encoding: Any) -> Tokens:
+        text, spans = rendered
+        ids = encoding.ids
+        labels = ids if "text" in row else [IGNORED] * len(ids)
+        for start, end in spans if "messages" in row else ():
+            if not text.endswith(self.ends, start, end):
+                raise click.ClickException(
+                    f"{_name(row)}: the chat template writes no special token after an answer, "
+                    "so a model could not learn to stop; correct the template"
+                )
+            first, last = encoding.char_to_token(start), encoding.char_to_token(end - 1)
+            if first is None:  # a space may be in no token; all offsets take longer
+                first = bisect_right(encoding.offsets, start, key=itemgetter(1))
+            labels[first : last + 1] = ids[first : last + 1]
+        if labels.count(IGNORED) == len(labels):
+            raise click.ClickException(f"{_name(row)}: no token of it is trained; see the chat template")
+        return Tokens(ids, labels)
 
     def _render(self, messages: Sequence[Row], add_generation_prompt: bool) -> str:
         names = {

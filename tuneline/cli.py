@@ -72,11 +72,14 @@ def predict(adapter, input_path, constrain, today, batch_size, max_new_tokens, t
         conversations = read_questions(input_path)
     else:
         if sys.stdin.isatty():
-            raise click.ClickException('nothing to answer; give a text, --input FILE, or lines on standard input')
+            raise click.ClickException("nothing to answer; give a text, --input FILE, or lines on standard input")
         conversations = [[{"role": "user", "content": line.strip()}] for line in sys.stdin if line.strip()]
     if not conversations:
         raise click.ClickException("nothing to answer: the input has no rows")
     predictor, system = open_adapter(adapter, constrain)
+    for messages in conversations:
+        if token := predictor.chat.special_in({"messages": messages}):
+            raise click.ClickException(f"a text spells out {token}, which the model reads as a command; take it out")
     asked = [[*system, *messages] if messages[0]["role"] != "system" else messages for messages in conversations]
     answers = predictor.answer(asked, batch_size, max_new_tokens, "answering")
     if today:

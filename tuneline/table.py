@@ -16,9 +16,7 @@ def show_evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] 
         table.add_column(column, justify="right")
     for name, base in metrics["base"].items():
         tuned = metrics["tuned"][name]
-        cells = [
-            f"{value:.3f}{_interval(report, side, name)}" for side, value in (("base", base), ("tuned", tuned))
-        ]
+        cells = [f"{value:.3f}{_interval(report, side, name)}" for side, value in (("base", base), ("tuned", tuned))]
         table.add_row(name, *cells, f"{tuned - base:+.3f}")
     console = Console(width=WIDTH)
     console.print(table)

@@ -1,7 +1,6 @@
 """Token files: Arrow, one row a row, made once for both trainers."""
 
 import json
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,13 @@ SETS = ("train", "valid")
 
 def write_tokens(folder: Path, name: str, rows: list[Tokens]) -> None:
     """`<name>.arrow` with columns input_ids and labels, int32 lists of one length in a row."""
-    import numpy as np
     import pyarrow as pa
     from datasets.arrow_writer import ArrowWriter
 
-    ends = np.cumsum([0, *(len(row.ids) for row in rows)], dtype=np.int32)
-    columns = {}
-    for column, field in (("input_ids", "ids"), ("labels", "labels")):
-        flat = np.fromiter(chain.from_iterable(getattr(row, field) for row in rows), np.int32, count=int(ends[-1]))
-        columns[column] = pa.ListArray.from_arrays(pa.array(ends), pa.array(flat))
+    kind = pa.list_(pa.int32())
+    columns = {"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]}
     with ArrowWriter(path=str(folder / f"{name}.arrow")) as writer:
-        writer.write_table(pa.table(columns))
+        writer.write_table(pa.table({column: pa.array(lists, kind) for column, lists in columns.items()}))
         writer.finalize()
 
 

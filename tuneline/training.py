@@ -106,9 +106,7 @@ class Curves:
         work.rmdir()
 
 
-def write_summary(
-    path: Path, plan: Plan, curves: Curves, rows: Any, trainable: int, packages: tuple[str, ...]
-) -> None:
+def write_summary(path: Path, plan: Plan, curves: Curves, rows: Any, trainable: int, packages: tuple[str, ...]) -> None:
     """What the inputs determine of the run; seconds and device go to the run log."""
     from tuneline.chat import IGNORED
 
@@ -150,11 +148,13 @@ class RunLog:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         import resource
+        import sys
 
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
         self.record |= {
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 1024**2,
             "ended": "well" if kind is None else kind.__name__,
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)

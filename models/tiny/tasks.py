@@ -42,9 +42,7 @@ QUALITIES = (
     "quiet cheap summer winter second third rouge vieux neuf petit grand urgent annuel"
 ).split()
 MONTHS_EN = list(calendar.month_name)[1:]
-MONTHS_FR = (
-    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()
-)
+MONTHS_FR = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()
 DAYS_EN = list(calendar.day_name)
 DAYS_FR = "lundi mardi mercredi jeudi vendredi samedi dimanche".split()
 NUMBERS_EN = (
@@ -90,8 +88,7 @@ class Text:
 
 def pseudo_word(rng: random.Random) -> str:
     syllables = (
-        rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS)
-        for _ in range(rng.choice((1, 2, 2, 2, 3)))
+        rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.choice((1, 2, 2, 2, 3)))
     )
     return "".join(syllables)
 
@@ -112,9 +109,7 @@ def name(rng: random.Random) -> str:
 
 def code(rng: random.Random) -> str:
     letters = "".join(rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(rng.randint(1, 4)))
-    return rng.choice(("{}-{}", "{}{}", "{} {}", "#{1}", "{}_{}", "v{1}")).format(
-        letters, rng.randint(1, 9999)
-    )
+    return rng.choice(("{}-{}", "{}{}", "{} {}", "#{1}", "{}_{}", "v{1}")).format(letters, rng.randint(1, 9999))
 
 
 def topic(rng: random.Random, text: Text) -> str:
@@ -219,9 +214,7 @@ def marked_spans(rng: random.Random, text: Text) -> Messages:
     parts = [topic(rng, text) for _ in range(rng.randint(1, 2))]
     for part, (left, right) in zip(parts, marks, strict=False):
         words.insert(rng.randint(0, len(words)), f"{left}{part}{right}")
-    system = "JSON: " + ", ".join(
-        f"{key} = {left} {right}" for key, (left, right) in zip(keys, marks, strict=True)
-    )
+    system = "JSON: " + ", ".join(f"{key} = {left} {right}" for key, (left, right) in zip(keys, marks, strict=True))
     found = dict(zip(keys, parts, strict=False))
     return chat(system, " ".join(words), dump(found, rng))
 
@@ -522,9 +515,7 @@ def long_look_up(rng: random.Random, text: Text) -> Messages:
     facts = {name(rng): topic(rng, text) for _ in range(rng.randint(60, 110))}
     body = "\n".join(f"{owner}: {fact}" for owner, fact in facts.items())
     asked = rng.sample(sorted(facts), 4)
-    return chat(
-        "JSON of these: " + "; ".join(asked), body, dump({owner: facts[owner] for owner in asked}, rng)
-    )
+    return chat("JSON of these: " + "; ".join(asked), body, dump({owner: facts[owner] for owner in asked}, rng))
 
 
 SHORT: dict[Callable[[random.Random, Text], Messages], float] = {

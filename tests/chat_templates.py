@@ -1,0 +1,114 @@
+"""Chat templates of different habits, over the tokenizer of models/tiny."""
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conftest import ROOT
+from tuneline.chat import Chat
+
+DATE = datetime.date(2026, 1, 1)
+
+CHATML = """
+{%- for message in messages -%}
+{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
+
+# The habits of gemma: the system text goes into the first user turn, turns alternate, the assistant is "model".
+FOLDING = """
+{%- if messages[0]['role'] == 'system' -%}
+  {%- set head = messages[0]['content'] | trim + '\\n\\n' -%}
+  {%- set turns = messages[1:] -%}
+{%- else -%}
+  {%- set head = '' -%}
+  {%- set turns = messages -%}
+{%- endif -%}
+{{- bos_token -}}
+{%- for message in turns -%}
+  {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}
+    {{- raise_exception('Conversation roles must alternate user/assistant') -}}
+  {%- endif -%}
+  {%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}
+  {{- '<start_of_turn>' + role + '\\n' + (head if loop.first else '') + message['content'] | trim -}}
+  {{- '<end_of_turn>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<start_of_turn>model\\n' -}}{%- endif -%}
+"""
+
+# The habits of Llama 3.2: a beginning-of-text token, and today's date.
+DATED = """
+{{- bos_token }}
+{%- if not date_string is defined %}
+    {%- set date_string = strftime_now("%d %b %Y") %}
+{%- endif %}
+{{- "<|head|>system<|/head|>\\n\\nToday Date: " + date_string + "\\n\\n" }}
+{%- if messages[0]['role'] == 'system' %}
+    {{- messages[0]['content'] | trim }}
+    {%- set messages = messages[1:] %}
+{%- endif %}
+{{- "<|eot|>" }}
+{%- for message in messages %}
+    {{- '<|head|>' + message['role'] + '<|/head|>\\n\\n' + message['content'] | trim + '<|eot|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|head|>assistant<|/head|>\\n\\n' }}
+{%- endif %}
+"""
+
+# The habits of DeepSeek: turns follow each other on one line, and only the answer has an end.
+PLAIN = """
+{{- bos_token -}}
+{%- for message in messages -%}
+  {%- if message.role == 'assistant' -%}{{- 'Assistant: ' -}}
+    {%- generation -%}{{- message.content -}}{%- endgeneration -%}{{- eos_token -}}
+  {%- else -%}{{- message.role | capitalize + ': ' + message.content + '\\n\\n' -}}{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- 'Assistant: ' -}}{%- endif -%}
+"""
+
+
+@dataclass(frozen=True)
+class Habit:
+    """`end`: what the template writes after an answer. `bos`: what it begins with."""
+
+    template: str | None  # None: that of models/tiny, with generation marks
+    end: str
+    bos: str = ""
+    tokens: dict[str, Any] = field(default_factory=dict)  # for add_special_tokens
+
+
+HABITS = {
+    "marked": Habit(None, "<|im_end|>"),
+    "chatml": Habit(CHATML, "<|im_end|>"),
+    "folding": Habit(
+        FOLDING,
+        "<end_of_turn>",
+        "<bos>",
+        {"bos_token": "<bos>", "extra_special_tokens": ["<start_of_turn>", "<end_of_turn>"]},
+    ),
+    "dated": Habit(
+        DATED,
+        "<|eot|>",
+        "<|begin|>",
+        {"bos_token": "<|begin|>", "eos_token": "<|eot|>", "extra_special_tokens": ["<|head|>", "<|/head|>"]},
+    ),
+    "plain": Habit(PLAIN, "</s>", "<s>", {"bos_token": "<s>", "eos_token": "</s>"}),
+}
+
+
+def make_tokenizer(template: str | None = None, **special_tokens: Any) -> Any:
+    """The tokenizer of models/tiny, with another template and more special tokens."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "models/tiny")
+    if special_tokens:
+        tokenizer.add_special_tokens(special_tokens)
+    if template:
+        tokenizer.chat_template = template
+    return tokenizer
+
+
+def make_chat(habit: Habit, date: datetime.date = DATE) -> Chat:
+    return Chat(make_tokenizer(habit.template, **habit.tokens), date)
