@@ -8,6 +8,7 @@ both. Takes some minutes on two cores; nothing is written to the repository.
 """
 
 import contextlib
+import gc
 import json
 import os
 import random
@@ -113,7 +114,11 @@ def trim_and_format(rows: list[dict], work: Path, pairs: int) -> Speeds:
         return len(texts) / seconds(lambda: Tokenizer.from_file(str(BASE / "tokenizer.json")).encode_batch(texts))
 
     in_turn(ours, plain, 1)  # imports, and a warm disk
-    return in_turn(ours, plain, pairs)
+    gc.disable()  # as both stages do when they run by themselves
+    try:
+        return in_turn(ours, plain, pairs)
+    finally:
+        gc.enable()
 
 
 def train(rows: list[dict], work: Path, pairs: int) -> Speeds:

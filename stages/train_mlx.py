@@ -6,8 +6,8 @@ killed run goes on from its last checkpoint, which lies outside the outputs, to 
     python -m stages.train_mlx --tokens data/query_json/tokens --base models/tiny \\
         --recipe recipes/query_json --out adapters/query_json --curves metrics/query_json/curves \\
         --summary metrics/query_json/training_summary.json --state .tuneline --quantization none \\
-        --learning-rate 0.004 --epochs 5 --batch-size 16 --accumulation 1 --warmup 0.05 \\
-        --weight-decay 0 --evaluations 5 --precision float32 --seed 0 --rank 32 --scale 2 \\
+        --learning-rate 0.002 --epochs 3 --batch-size 8 --accumulation 1 --warmup 0.05 \\
+        --weight-decay 0 --evaluations 5 --precision bfloat16 --seed 0 --rank 32 --scale 2 \\
         --dropout 0 --target linear
 """
 

@@ -1,6 +1,7 @@
 """What reruns, seen in a small copy of the pipeline that runs for real."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from tests.conftest import Project, copy_project
+from tests.small_base import write_small_base
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def test_a_second_repro_runs_nothing(ran_project: Project) -> None:
 
 
 def test_system_prompt_reruns_trim_and_after(project: Project) -> None:
-    project.edit("recipes/query_json/system.md", "Copy words", "Copy the words")
+    project.edit("recipes/query_json/system.md", "JSON", "one JSON")
     assert project.repro() == ["trim", "split", "format", "baseline", "train", "eval"]
 
 
@@ -49,6 +51,17 @@ def test_rank_experiment_reruns_train_and_eval(project: Project) -> None:
     changed = project.run("dvc", "params", "diff", "--md").stdout
     assert "lora.rank" in changed
     assert "valid_loss" in project.run("dvc", "metrics", "diff", "--md").stdout
+
+
+def test_the_m4_preset_trains_with_mlx(project: Project) -> None:
+    """`make train-m4`, on mlx's CPU build with a base small enough for it."""
+    write_small_base(project.root / "models" / "small")
+    preset = project.run("tuneline", "preset", "presets/m4").stdout.split()
+    done = project.run("dvc", "exp", "run", *preset, "-S", "adapters.query_json.base=models/small")
+    assert "stages.train_mlx" in done.stdout
+    adapter = json.loads((project.root / "adapters/query_json/adapter.json").read_text("utf-8"))
+    assert adapter["backend"] == "mlx"
+    assert (project.root / "metrics/query_json/eval.json").is_file()
 
 
 def test_two_clean_runs_give_the_same_bytes(ran_project: Project, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from stages.train_mlx import epoch_batches, examples, iterate_batches, main
 from tests.conftest import ENVIRONMENT, ROOT
+from tests.small_base import write_small_base
 from tuneline.base import read_base
 from tuneline.chat import IGNORED, load_chat
 from tuneline.predictor import Predictor
@@ -42,27 +43,9 @@ def rows(count: int) -> list[dict]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with base/ (random, with the tokenizer of models/tiny), recipe/ and tokens/."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     folder = tmp_path_factory.mktemp("mlx")
-    base = folder / "base"
-    shutil.copytree(TINY, base, ignore=shutil.ignore_patterns("*.safetensors", "*.py", "text", "__pycache__"))
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=json.loads((TINY / "config.json").read_text())["vocab_size"],
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 300.0},  # not mlx-lm's default
-        initializer_range=0.2,
-        eos_token_id=2,
-        pad_token_id=0,
-        bos_token_id=None,
-    )
-    LlamaForCausalLM(config).save_pretrained(base)
+    rope = {"rope_type": "default", "rope_theta": 300.0}  # not mlx-lm's default
+    base = write_small_base(folder / "base", rope_parameters=rope, initializer_range=0.2)
     recipe = folder / "recipe"
     recipe.mkdir()
     (recipe / "system.md").write_text("Answer.\n")
