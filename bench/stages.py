@@ -30,6 +30,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 RECIPE, BASE = ROOT / "recipes" / "query_json", ROOT / "models" / "tiny"
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+BATCH = 16  # training rows
 WARM_UP = 3  # training steps
 NOOPS = 5
 TARGETS = {"trim_format_ratio": 0.5, "train_ratio": 0.95, "noop_seconds": 2.0}
@@ -133,16 +134,16 @@ def train(rows: list[dict], work: Path, pairs: int) -> Speeds:
 
     transformers.utils.logging.set_verbosity_error()
     adapter = PARAMS["adapters"]["query_json"]
-    flags = {**adapter["train"], **PARAMS["fit"], **PARAMS["lora"], "accumulation": 1}
+    flags = {**adapter["train"], **PARAMS["fit"], **PARAMS["lora"], "batch-size": BATCH, "accumulation": 1}
     settings = Settings(adapter["quantization"], **{name.replace("-", "_"): value for name, value in flags.items()})
     base = read_base(BASE)
     chat = load_chat(base)
     encoded = chat.encode(rows)
     write_tokens(work, "train", encoded)
-    write_tokens(work, "valid", encoded[: settings.batch_size])
+    write_tokens(work, "valid", encoded[:BATCH])
     write_tokenizer_name(work, chat, BASE)
     data = read_tokens(work, chat)
-    steps = len(rows) // settings.batch_size
+    steps = len(rows) // BATCH
 
     def measure(make: Callable[..., Any], steps: int) -> float:
         class Clock(transformers.TrainerCallback):
@@ -153,7 +154,7 @@ def train(rows: list[dict], work: Path, pairs: int) -> Speeds:
                 self.end = time.perf_counter()
 
         clock = Clock()
-        some = {**data, "train": data["train"].select(range(steps * settings.batch_size))}
+        some = {**data, "train": data["train"].select(range(steps * BATCH))}
         trainer = make(base, chat, some, settings, Plan(steps, 0, steps), work / "checkpoints")
         trainer.add_callback(clock)
         trainer.train()
@@ -233,11 +234,10 @@ def show(results: dict[str, float | None], measured: dict[str, tuple[str, Speeds
 @click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="Measures of each side.")
 def main(as_json: bool, rows: int, steps: int, pairs: int) -> None:
     made = make_rows(rows)
-    batch_size = PARAMS["adapters"]["query_json"]["train"]["batch-size"]
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
         measured = {
             "trim_format_ratio": ("rows/s", trim_and_format(made, Path(folder), pairs)),
-            "train_ratio": ("trained tokens/s", train(made[: steps * batch_size], Path(folder), pairs)),
+            "train_ratio": ("trained tokens/s", train(made[: steps * BATCH], Path(folder), pairs)),
         }
     results = {name: ratio(speeds) for name, (_, speeds) in measured.items()} | {"noop_seconds": noop()}
     if as_json:
