@@ -11,7 +11,7 @@ SETUP := pyproject.toml constraints.txt
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test soak train-m4 snips predict show diff bench base clean
+.PHONY: help setup repro test soak train-m4 snips predict show experiments diff bench base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ predict: .venv/repro ## one query: make predict QUERY="mails from Aïcha" [ADAPT
 
 show: .venv/repro ## the table of base against tuned
 	@tuneline show metrics/*
+
+experiments: .venv/repro ## what was tried: the knobs and figures that differ
+	@dvc exp show --only-changed --no-pager --drop '\.(py|md|json|yaml)$$|^(data|models|adapters|recipes|stages|tuneline)|trainable|tokens'
 
 diff: .venv/repro ## metrics against BASE (origin/main) as a Markdown table
 	@dvc metrics diff --md $(BASE)
