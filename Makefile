@@ -68,7 +68,7 @@ diff: .venv/repro ## metrics against BASE (origin/main) as a Markdown table
 bench: .venv/test ## speed as ratios against the plain alternative
 	python bench/stages.py
 
-base: .venv/repro ## make models/tiny again (an hour on two cores)
+base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py
 
 clean: ## remove what the pipeline made; the metrics stay

@@ -70,16 +70,19 @@ def read_jsonl(path: Path) -> list[Row]:
 
     Raises click.ClickException with file and line when a line is not JSON.
     """
-    rows = []
+    return list(iterate_jsonl(path))
+
+
+def iterate_jsonl(path: Path) -> Iterator[Row]:
+    """`read_jsonl` one row at a time, for files that need not fit into memory."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                rows.append(json.loads(line))
+                yield json.loads(line)
             except ValueError as error:
                 raise click.ClickException(
                     f"{path}:{number}: not JSON ({error}); make the file again with `dvc repro --force`"
                 ) from None
-    return rows
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> None:

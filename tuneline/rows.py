@@ -1,10 +1,12 @@
 """The row that travels through the stages, and the forms in which people bring theirs.
 
-A row: {"id", "group", "origin", "messages" or "text", "source", "set"?, "lineage"?}
+A row: {"id", "group", "origin", "messages" or "text", "source", "set"?, "fields"?, "lineage"?, "made_by"?}
 - id: hash of its content, stable when other rows come or go
 - group: what a split must never divide; rows with one group stay together
 - origin: "source", or the strategy that made it
-- set: "test" when the source itself says so
+- set: "valid" or "test" when the source itself says so
+- fields: the record as it came, where the recipe says how its fields become messages
+- lineage: ids of the rows that it grew from; made_by: the prompt's hash, the answer's key, the model
 """
 
 import hashlib
@@ -65,7 +67,8 @@ def read_form(record: Any) -> Row:
 
 def make_row(body: Row, source: str, line: int, origin: str = "source", **extra: Any) -> Row:
     """A row with its id and group. `extra`: set, group, lineage, …"""
-    key = content_hash(json.dumps(body, ensure_ascii=False, sort_keys=True))
+    said = {name: value for name, value in body.items() if name != "fields"}
+    key = content_hash(json.dumps(said, ensure_ascii=False, sort_keys=True))
     row = {"id": key, "group": content_hash(question(body)), "origin": origin, **body}
     return {**row, "source": {"file": source, "line": line}, **extra}
 

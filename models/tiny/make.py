@@ -1,9 +1,9 @@
 """Make the embedded base model from the text in this folder and generated tasks.
 
 In: text/*.md, tasks.py, the help topics of CPython. Out: tokenizer, config, bf16 weights and
-training.json, beside this file. About an hour on two cores with bf16 matrix units.
+training.json, beside this file. About 80 minutes on two cores with bf16 matrix units.
 
-    python models/tiny/make.py --tokens 26_000_000
+    python models/tiny/make.py --tokens 52_000_000
 """
 
 import json
@@ -200,7 +200,7 @@ def train(model, tokenizer, text: tasks.Text, tokens: int, rate: float, seed: in
 
 
 @click.command()
-@click.option("--tokens", type=int, default=26_000_000, show_default=True, help="Tokens to train on.")
+@click.option("--tokens", type=int, default=52_000_000, show_default=True, help="Tokens to train on.")
 @click.option("--rate", type=float, default=3e-3, show_default=True, help="Peak learning rate.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Where the model goes.")
