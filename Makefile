@@ -11,7 +11,7 @@ SETUP := pyproject.toml constraints.txt
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test soak train-m4 snips predict show experiments diff bench base clean
+.PHONY: help setup repro test soak train-m4 snips predict show experiments diff answers-push answers-pull bench base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,8 +65,15 @@ experiments: .venv/repro ## what was tried: the knobs and figures that differ
 diff: .venv/repro ## metrics against BASE (origin/main) as a Markdown table
 	@dvc metrics diff --md $(BASE)
 
+answers-push: .venv/repro ## share the paid answers of teachers and judges, through the DVC remote
+	@tuneline answers push
+
+answers-pull: .venv/repro ## fetch the answers that others have paid; none is overwritten
+	@tuneline answers pull
+
 bench: .venv/test ## speed as ratios against the plain alternative
 	python bench/stages.py
+	python bench/sdg.py
 
 base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py

@@ -1,18 +1,34 @@
-"""Rows → rows without duplicates, near duplicates and what is too near a test row; each drop has a reason.
+"""Rows → rows without duplicates, what is too near a held-out row, and what the recipe refuses.
+
+Each drop has its reason. Rows that a strategy made pass the recipe's checks, and its judge if it has one.
 
     python -m stages.curate --recipe recipes/query_json --rows data/query_json/sdg.jsonl \\
         --out data/query_json/curate.jsonl --drops data/query_json/curate.drops.jsonl \\
-        --metrics metrics/query_json/curate.json
+        --metrics metrics/query_json/curate.json --reasons metrics/query_json/curate.csv \\
+        --answers .tuneline/answers --provider offline --model offline --temperature 0 \\
+        --max-tokens 1024 --base-url default --concurrency 20 --requests-per-minute 0 \\
+        --tokens-per-minute 0 --timeout 120 --attempts 5 --budget-usd 5 --no-batch \\
+        --price gpt-5-mini=0.25/2.00
 """
 
+import csv
+import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tuneline.files import Row, read_jsonl, write_counts, write_jsonl
-from tuneline.recipe import Curate, read_recipe
-from tuneline.rows import question
+from tuneline.files import Row, read_jsonl, whole_file, write_json, write_jsonl
+from tuneline.judge_offline import behavior_of
+from tuneline.judging import row_request, without_thinking
+from tuneline.language import other_language
+from tuneline.recipe import Checks, Curate, Judged, read_recipe
+from tuneline.rows import answer, question
 from tuneline.similarity import Index, signatures
+from tuneline.table import show_counts
+from tuneline.teacher import Settings, Spend, Teacher, teacher_options
+from tuneline.templates import read_prompt
 
 
 class Groups:
@@ -39,6 +55,38 @@ class Groups:
             self.parent[group] = first
 
 
+def check_row(row: Row, checks: Checks) -> tuple[str, str] | None:
+    """(reason, detail) when a made row is not what the recipe asks for; None when it is."""
+    text = without_thinking(answer(row))
+    fields = row.get("fields", {})
+    if not text:
+        return "empty answer", ""
+    for pattern in checks.boilerplate:
+        if found := re.search(pattern.pattern, text, re.IGNORECASE):
+            return "boilerplate", found[0]
+    if empty := [name for name in checks.filled if not fields.get(name)]:
+        return f"no {empty[0]}", ""
+    for said in (f"{question(row)} {text}", text) if checks.language else ():
+        if other := other_language(said, checks.language):
+            return "language", other
+    if checks.behavior and (wrong := wrong_behavior(text, fields.get("behavior"))):
+        return wrong, ""
+    return None
+
+
+def wrong_behavior(text: str, expected: str | None) -> str | None:
+    if not expected:
+        return "no behavior"
+    shown = behavior_of(text)
+    if shown == "refusal":
+        return "refuses"
+    if expected == "clarify" and shown == "direct":
+        return "answers instead of asking"
+    if expected == "direct" and shown == "clarification":
+        return "asks instead of answering"
+    return None
+
+
 def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
     """(kept, dropped). Source rows come first, so that a generated row never displaces one.
 
@@ -46,9 +94,10 @@ def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
     source rows share a `group`, so that no split divides them: a row that is near to two groups
     makes them one, named as the first of them.
     """
-    rows = sorted(rows, key=lambda row: (row.get("set") != "test", row["origin"] != "source"))
+    order = {"test": 0, "valid": 1}
+    rows = sorted(rows, key=lambda row: (order.get(row.get("set"), 2), row["origin"] != "source"))
     prints = signatures(question(row) for row in rows)
-    tests, kept_prints = Index(settings.contamination), Index(settings.near_duplicate)
+    held_out, kept_prints = Index(settings.contamination), Index(settings.near_duplicate)
     sources, groups = Index(settings.same_group), Groups()
     kept: list[Row] = []
     group_of: dict[str, str] = {}  # by id
@@ -57,14 +106,16 @@ def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
         is_test = row.get("set") == "test"
         if row["id"] in group_of and not is_test:
             dropped.append({**row, "reason": "duplicate", "of": row["id"]})
-        elif not is_test and (near := tests.similar(signature)):
+        elif row["origin"] != "source" and (wrong := check_row(row, settings.checks)):
+            dropped.append({**row, "reason": wrong[0], "detail": wrong[1]})
+        elif not is_test and (near := held_out.similar(signature)):
             dropped.append({**row, "reason": "contamination", "of": near[0][1], "similarity": round(near[0][0], 4)})
         elif not is_test and (near := kept_prints.similar(signature)):
             dropped.append({**row, "reason": "near duplicate", "of": near[0][1], "similarity": round(near[0][0], 4)})
         else:
-            if is_test:
-                tests.add(row["id"], signature)
-            else:
+            if "set" in row:
+                held_out.add(row["id"], signature)
+            if not is_test:
                 kept_prints.add(row["id"], signature)
                 if row["origin"] == "source":
                     for _, other in sources.similar(signature):
@@ -76,18 +127,74 @@ def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
     return [{**row, "group": groups.name(row["group"])} for row in kept], dropped
 
 
+def judge_rows(rows: list[Row], settings: Judged, rubric: str, judge: Teacher) -> tuple[list[Row], list[Row], Spend]:
+    """(kept, dropped, spend): made rows with what the judge says of them, those under the threshold out.
+
+    A row whose judgement cannot be had is dropped as unjudged, which is no score.
+    """
+    requests = {row["id"]: row_request(row, rubric) for row in rows if row["origin"] != "source"}
+    judge.pay(requests.values(), "judge", len(requests))
+    kept, dropped, spend = [], [], Spend(judge)
+    for row in rows:
+        if row["origin"] == "source":
+            kept.append(row)
+            continue
+        outcome = judge.outcome(requests[row["id"]])
+        spend.add(outcome.keys)
+        if outcome.reason:
+            dropped.append({**row, "reason": "unjudged", "detail": f"{outcome.reason}: {outcome.detail}"})
+            continue
+        judged = {**row, "judged": {**outcome.value, "by": judge.name}}
+        if outcome.value["score"] < settings.threshold:
+            dropped.append({**judged, "reason": "judged low", "detail": outcome.value["reason"]})
+        else:
+            kept.append(judged)
+    return kept, dropped, spend
+
+
+def write_reasons(path: Path, counts: dict[str, int]) -> None:
+    """A bar a reason, for `dvc plots`."""
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("what", "rows"))
+        writer.writerows(counts.items())
+
+
 @click.command()
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--rows", "rows_path", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--drops", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
-def main(recipe: Path, rows_path: Path, out: Path, drops: Path, metrics: Path) -> None:
+@click.option("--reasons", type=click.Path(path_type=Path), required=True)
+@click.option("--answers", type=click.Path(path_type=Path), required=True, help="The log of paid answers.")
+@teacher_options
+def main(
+    recipe: Path,
+    rows_path: Path,
+    out: Path,
+    drops: Path,
+    metrics: Path,
+    reasons: Path,
+    answers: Path,
+    **judge_settings: Any,
+) -> None:
     rows = read_jsonl(rows_path)
-    kept, dropped = curate(rows, read_recipe(recipe).curate)
+    settings = read_recipe(recipe).curate
+    kept, dropped = curate(rows, settings)
+    figures = {}
+    if settings.judge:
+        rubric = read_prompt(recipe / settings.judge.rubric)
+        with Teacher(Settings(**judge_settings), answers) as judge:
+            kept, low, spend = judge_rows(kept, settings.judge, rubric, judge)
+            figures = {"judge": judge.name, "spend": spend.metrics()}
+        dropped += low
     write_jsonl(drops, dropped)
     write_jsonl(out, kept)
-    write_counts(metrics, len(rows), len(kept), dropped)
+    counts = dict(sorted(Counter(row["reason"] for row in dropped).items()))
+    write_reasons(reasons, {"kept": len(kept), **counts})
+    write_json(metrics, {"in": len(rows), "out": len(kept), "dropped": counts, **figures})
+    show_counts(f"{recipe.name}: curate", len(rows), len(kept), dropped)
 
 
 if __name__ == "__main__":

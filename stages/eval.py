@@ -4,50 +4,133 @@
         --base models/tiny --quantization none --test data/query_json/chat/test.jsonl \\
         --baseline data/query_json/baseline.jsonl --metrics metrics/query_json/eval.json \\
         --report metrics/query_json/report.json --confusion metrics/query_json/confusion.csv \\
-        --predictions metrics/query_json/predictions.jsonl --batch-size 64 --max-new-tokens 192 \\
-        --no-constrain --bootstrap-samples 1000 --bootstrap-seed 0
+        --predictions metrics/query_json/predictions.jsonl --answers .tuneline/answers \\
+        --batch-size 64 --max-new-tokens 192 --no-constrain --bootstrap-samples 1000 \\
+        --bootstrap-seed 0 --provider offline --model offline --temperature 0 --max-tokens 1024 \\
+        --base-url default --concurrency 20 --requests-per-minute 0 --tokens-per-minute 0 \\
+        --timeout 120 --attempts 5 --budget-usd 5 --no-batch --price gpt-5-mini=0.25/2.00
 """
 
 import csv
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tuneline import json_measures, judge_measures
 from tuneline.adapter import read_adapter
 from tuneline.base import read_base
 from tuneline.bootstrap import intervals
 from tuneline.files import Row, read_jsonl, whole_file, write_json, write_jsonl
-from tuneline.json_measures import Scored, Scorer, measure, per_intent, worst_confusions
+from tuneline.judging import answer_request
 from tuneline.predictor import Predictor, predict_options
-from tuneline.recipe import read_recipe
+from tuneline.recipe import JsonEval, JudgeEval, read_recipe
 from tuneline.table import show_evaluation
+from tuneline.teacher import Settings, Spend, Teacher, teacher_options
+from tuneline.templates import read_prompt
 
 
-def evaluate(base: list[Scored], tuned: list[Scored], samples: int, seed: int) -> tuple[dict, dict]:
+@dataclass(frozen=True)
+class Measured:
+    """What a kind of measures makes of base and tuned answers.
+
+    `figures` takes a side's scored answers and, for the bootstrap, row numbers. `confusion` has (actual,
+    predicted) of each tuned answer; `marks`, what stands beside each prediction.
+    """
+
+    base: list[Any]
+    tuned: list[Any]
+    figures: Callable[..., dict[str, Any]]
+    tables: dict[str, Any]
+    confusion: list[tuple[str, str]]
+    marks: list[Row]
+
+
+def measure_json(settings: JsonEval, recipe: Path, rows: list[Row], base: list[str], tuned: list[str]) -> Measured:
+    scorer = json_measures.Scorer(json.loads((recipe / "schema.json").read_text("utf-8")), settings.intent)
+    references = [row["messages"][-1]["content"] for row in rows]
+    sides = [[scorer.score(a, r) for a, r in zip(given, references, strict=True)] for given in (base, tuned)]
+    return Measured(
+        *sides,
+        figures=json_measures.measure,
+        tables={
+            "per_intent": {
+                side: json_measures.per_intent(scored) for side, scored in zip(("base", "tuned"), sides, strict=True)
+            },
+            "worst_confusions": json_measures.worst_confusions(sides[1]),
+        },
+        confusion=[(s.expected_intent, s.intent) for s in sides[1]],
+        marks=[{"exact": s.exact} for s in sides[1]],
+    )
+
+
+def measure_judged(
+    settings: JudgeEval, recipe: Path, rows: list[Row], base: list[str], tuned: list[str], judge: Teacher
+) -> Measured:
+    """Raises click.ClickException when the judge cannot be asked; a judgement that is refused is no zero."""
+    if any("fields" not in row for row in rows):
+        raise click.ClickException(f"{recipe / 'recipe.yaml'}: a judge needs rows with fields; give extract a form")
+    rubric = read_prompt(recipe / settings.rubric)
+    asked = [
+        [answer_request(row, given, rubric) for row, given in zip(rows, side, strict=True)] for side in (base, tuned)
+    ]
+    judge.pay([request for side in asked for request in side], "judge", 2 * len(rows))
+    spend = Spend(judge)
+    sides = []
+    for side in asked:
+        outcomes = [judge.outcome(request) for request in side]
+        for outcome in outcomes:
+            spend.add(outcome.keys)
+        sides.append([judge_measures.read_verdict(row, o) for row, o in zip(rows, outcomes, strict=True)])
+    return Measured(
+        *sides,
+        figures=lambda scored, picks=None: judge_measures.measure(scored, settings.good, picks),
+        tables={
+            "judge": judge.name,
+            "judge_spend": spend.metrics(),
+            **{
+                name: {
+                    side: judge_measures.by_group(scored, settings.good, key)
+                    for side, scored in zip(("base", "tuned"), sides, strict=True)
+                }
+                for name, key in (("per_topic", "topic"), ("per_behavior", "expected"))
+            },
+            "worst_confusions": judge_measures.worst_confusions(sides[1]),
+        },
+        confusion=[(v.expected, v.shown) for v in sides[1]],
+        marks=[
+            {"judged": {s: [v.score, v.shown, v.reason] for s, v in (("base", b), ("tuned", t))}}
+            for b, t in zip(*sides, strict=True)
+        ],
+    )
+
+
+def evaluate(measured: Measured, samples: int, seed: int) -> tuple[dict, dict]:
     """(metrics, report): the figures, and what stands beside them."""
-    sides = {"base": base, "tuned": tuned}
+    sides = {"base": measured.base, "tuned": measured.tuned}
     metrics = {
-        side: {name: round(float(value), 4) for name, value in measure(scored).items()}
+        side: {name: judge_measures.rounded(value) for name, value in measured.figures(scored).items()}
         for side, scored in sides.items()
     }
     report = {
-        "rows": len(tuned),
+        "rows": len(measured.tuned),
         "intervals": {
-            side: intervals(lambda picks, s=scored: measure(s, picks), len(scored), samples, seed)
+            side: intervals(lambda picks, s=scored: measured.figures(s, picks), len(scored), samples, seed)
             for side, scored in sides.items()
         },
-        "per_intent": {side: per_intent(scored) for side, scored in sides.items()},
-        "worst_confusions": worst_confusions(tuned),
+        **measured.tables,
     }
     return metrics, report
 
 
-def write_confusion(path: Path, scored: list[Scored]) -> None:
+def write_confusion(path: Path, pairs: list[tuple[str, str]]) -> None:
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(("actual", "predicted"))
-        writer.writerows((s.expected_intent, s.intent) for s in scored)
+        writer.writerows(pairs)
 
 
 def match_baseline(rows: list[Row], baseline: list[Row]) -> list[str]:
@@ -70,9 +153,11 @@ def match_baseline(rows: list[Row], baseline: list[Row]) -> list[str]:
 @click.option("--report", type=click.Path(path_type=Path), required=True)
 @click.option("--confusion", type=click.Path(path_type=Path), required=True)
 @click.option("--predictions", type=click.Path(path_type=Path), required=True)
+@click.option("--answers", type=click.Path(path_type=Path), required=True, help="The log of paid answers.")
 @click.option("--bootstrap-samples", type=click.IntRange(1), required=True)
 @click.option("--bootstrap-seed", type=int, required=True)
 @predict_options
+@teacher_options
 def main(
     backend: str,
     adapter_folder: Path,
@@ -85,36 +170,40 @@ def main(
     report: Path,
     confusion: Path,
     predictions: Path,
+    answers: Path,
     bootstrap_samples: int,
     bootstrap_seed: int,
     batch_size: int,
     max_new_tokens: int,
     constrain: bool,
+    **judge_settings: Any,
 ) -> None:
     trained_by = read_adapter(adapter_folder).backend
     if trained_by != backend:
         raise click.ClickException(f"{adapter_folder} was trained by {trained_by}, not {backend}; run `dvc repro`")
     settings = read_recipe(recipe).eval
-    schema = recipe / "schema.json"
     rows = read_jsonl(test)
     base_answers = match_baseline(rows, read_jsonl(baseline))
-    predictor = Predictor(backend, read_base(base_folder), quantization, adapter_folder, schema if constrain else None)
+    schema = recipe / "schema.json" if constrain else None
+    predictor = Predictor(backend, read_base(base_folder), quantization, adapter_folder, schema)
     asked = [row["messages"][:-1] for row in rows]
     tuned_answers = predictor.answer(asked, batch_size, max_new_tokens, "tuned")
 
-    scorer = Scorer(json.loads(schema.read_text("utf-8")), settings.intent)
-    references = [row["messages"][-1]["content"] for row in rows]
-    base = [scorer.score(a, r) for a, r in zip(base_answers, references, strict=True)]
-    tuned = [scorer.score(a, r) for a, r in zip(tuned_answers, references, strict=True)]
-    figures, beside = evaluate(base, tuned, bootstrap_samples, bootstrap_seed)
+    if isinstance(settings, JsonEval):
+        measured = measure_json(settings, recipe, rows, base_answers, tuned_answers)
+    else:
+        with Teacher(Settings(**judge_settings), answers) as judge:
+            measured = measure_judged(settings, recipe, rows, base_answers, tuned_answers, judge)
+    figures, beside = evaluate(measured, bootstrap_samples, bootstrap_seed)
     write_jsonl(
         predictions,
         (
-            {"id": row["id"], "messages": row["messages"][:-1], "reference": r, "base": b, "tuned": t, "exact": s.exact}
-            for row, r, b, t, s in zip(rows, references, base_answers, tuned_answers, tuned, strict=True)
+            {"id": row["id"], "messages": row["messages"][:-1], "reference": row["messages"][-1]["content"]}
+            | {"base": b, "tuned": t, **marks}
+            for row, b, t, marks in zip(rows, base_answers, tuned_answers, measured.marks, strict=True)
         ),
     )
-    write_confusion(confusion, tuned)
+    write_confusion(confusion, measured.confusion)
     write_json(report, beside)
     write_json(metrics, figures)
     show_evaluation(adapter_folder.name, figures, beside)

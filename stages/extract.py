@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from jsonschema import Draft202012Validator
 
 from tuneline.annotated_spans import read_annotated
 from tuneline.external import fetch_external, read_external
 from tuneline.files import Row, write_counts, write_jsonl
+from tuneline.form import read_fields
 from tuneline.inputs import read_records
 from tuneline.recipe import Extract, read_recipe
 from tuneline.rows import BadRow, make_row, read_form
+from tuneline.schemas import read_schema
 
 
-def extract_file(path: Path, name: str, settings: Extract) -> Iterator[Row]:
+def extract_file(path: Path, name: str, settings: Extract, check: Draft202012Validator | None = None) -> Iterator[Row]:
     """The rows of one file; a refused one is `{"reason", "detail", "file", "line"}`."""
     for line, record in read_records(path, settings.encoding):
         annotated = settings.kind == "annotated-spans" and not isinstance(record, ValueError)
@@ -29,7 +32,8 @@ def extract_file(path: Path, name: str, settings: Extract) -> Iterator[Row]:
             try:
                 if isinstance(one, ValueError):
                     raise BadRow(str(one))
-                yield make_row(read_form(one), name, line)
+                body = read_fields(one, settings.form, check) if settings.form else read_form(one)
+                yield make_row(body, name, line)
             except BadRow as reason:
                 yield {"reason": "unreadable", "detail": str(reason), "file": name, "line": line}
 
@@ -51,16 +55,19 @@ def local_files(folder: Path, state: Path) -> dict[str, Path]:
 def main(recipe: Path, out: Path, rejects: Path, metrics: Path, state: Path) -> None:
     settings = read_recipe(recipe).extract
     files = local_files(recipe / "source", state)
-    missing = [name for name in (*settings.train, *settings.test) if name not in files]
+    names = (*settings.train, *settings.valid, *settings.test)
+    missing = [name for name in names if name not in files]
     if missing:
         raise click.ClickException(f"{recipe / 'source'} has no {', '.join(missing)}; correct recipe.yaml or add it")
+    check = Draft202012Validator(read_schema(recipe / "source" / settings.fields)) if settings.fields else None
+    held_out = {**{key: {"set": "valid"} for key in settings.valid}, **{key: {"set": "test"} for key in settings.test}}
     rows, refused = [], []
-    for name in (*settings.train, *settings.test):
-        for row in extract_file(files[name], name, settings):
+    for name in names:
+        for row in extract_file(files[name], name, settings, check):
             if "reason" in row:
                 refused.append(row)
             else:
-                rows.append({**row, "set": "test"} if name in settings.test else row)
+                rows.append({**row, **held_out.get(name, {})})
     write_jsonl(rejects, refused)
     for row in refused[:10]:
         click.echo(f"refused {recipe / 'source' / row['file']}:{row['line']}: {row['detail']}", err=True)

@@ -18,7 +18,8 @@ from tuneline.tokens import SETS, write_tokenizer_name, write_tokens
 
 def chat_row(row: Row) -> Row:
     body = {"text": row["text"]} if "text" in row else {"messages": row["messages"]}
-    return {"id": row["id"], **body}
+    fields = {"fields": row["fields"]} if "fields" in row else {}
+    return {"id": row["id"], **body, **fields}
 
 
 def check_prompt(row: Row, rendered: Rendered, chat: Chat) -> None:

@@ -1,38 +1,139 @@
 """Rows → rows and those that the recipe's strategies add; with none, the rows pass.
 
-    python -m stages.sdg --recipe recipes/query_json --rows data/query_json/extract.jsonl \\
-        --out data/query_json/sdg.jsonl --metrics metrics/query_json/sdg.json
+A strategy of kind `grammar` draws rows from templates, one of kind `teacher` asks a model. Every
+answer of a model is logged under --answers and paid once: a run that was stopped goes on.
+
+    python -m stages.sdg --recipe recipes/french_admin --rows data/french_admin/extract.jsonl \\
+        --out data/french_admin/sdg.jsonl --refused data/french_admin/sdg.refused.jsonl \\
+        --metrics metrics/french_admin/sdg.json --answers .tuneline/answers --strategy all \\
+        --provider offline --model offline --temperature 0.7 --max-tokens 2048 --base-url default \\
+        --concurrency 20 --requests-per-minute 0 --tokens-per-minute 0 --timeout 120 --attempts 5 \\
+        --budget-usd 5 --no-batch --price gpt-5-mini=0.25/2.00
 """
 
 import random
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tuneline.files import read_jsonl, write_json, write_jsonl
-from tuneline.grammar import draw_rows
-from tuneline.recipe import read_recipe
+from tuneline.files import Row, iterate_jsonl, write_json, write_jsonl
+from tuneline.recipe import Asked, Form, Grammar, Recipe, read_recipe
 from tuneline.rows import make_row, read_form
+from tuneline.strategies import Generation, Known, Seeds, Strategy
+from tuneline.teacher import Settings, Teacher, teacher_options
+
+
+def drawn_rows(strategy: Grammar, recipe: Path) -> Iterator[Row]:
+    from tuneline.grammar import draw_rows
+
+    rng = random.Random(strategy.seed)
+    made = draw_rows(recipe / strategy.file, strategy.rows, strategy.lowercase, rng)
+    for number, record in enumerate(made, 1):
+        yield make_row(read_form(record), strategy.file, number, origin=strategy.name)
+
+
+class Stage:
+    """What one run adds, row by row: the rows themselves are never all in memory."""
+
+    def __init__(self, recipe: Path, settings: Recipe, rows: Path, chosen: str) -> None:
+        self.recipe, self.settings, self.rows_path = recipe, settings, rows
+        names = [strategy.name for strategy in settings.sdg.strategies]
+        if chosen != "all" and chosen not in names:
+            raise click.ClickException(
+                f"{recipe / 'recipe.yaml'} has no strategy {chosen!r}; it has {', '.join(names)}"
+            )
+        self.chosen = [s for s in settings.sdg.strategies if chosen in ("all", s.name)]
+        self.metrics: dict[str, Any] = {"in": 0, "out": 0, "strategies": {}}
+        self.refused: list[Row] = []
+        self.spend = Counter[str]()
+
+    def asked(self, seeds: Seeds) -> list[Strategy]:
+        form = self.settings.sdg.form or Form(user="${question}", assistant=["${answer}"])
+        return [Strategy(s, self.recipe, form, seeds) for s in self.chosen if isinstance(s, Asked)]
+
+    def run(self, teacher: Teacher | None) -> Iterator[Row]:
+        for row in iterate_jsonl(self.rows_path):
+            self.metrics["in"] += 1
+            yield row
+        seeds = Seeds(self.rows_path)
+        strategies = {strategy.settings.name: strategy for strategy in self.asked(seeds)}
+        known = self._known() if any(s.settings.novelty < 1 for s in strategies.values()) else Known()
+        for settings in self.chosen:
+            made = 0
+            if isinstance(settings, Grammar):
+                for row in drawn_rows(settings, self.recipe):
+                    made += 1
+                    yield row
+                self.metrics["strategies"][settings.name] = {"rows": made}
+                continue
+            generation = Generation(strategies[settings.name], teacher, known)
+            yield from generation
+            self._count(settings.name, generation)
+        seeds.close()
+
+    def _known(self) -> Known:
+        from tuneline.rows import question
+
+        known = Known()
+        for row in iterate_jsonl(self.rows_path):
+            known.add(question(row))
+        return known
+
+    def _count(self, name: str, generation: Generation) -> None:
+        self.metrics["strategies"][name] = dict(generation.counts)
+        self.refused += generation.refused
+        self.spend.update(generation.spend.metrics())
+        if generation.gave_up:
+            click.echo(
+                f"{name}: {generation.strategy.settings.give_up} calls in a row gave no new row; it stops at "
+                f"{generation.counts['rows']} of {generation.strategy.settings.rows} rows",
+                err=True,
+            )
+        elif generation.strategy.is_idle:
+            click.echo(f"{name}: nothing to ask about, no call", err=True)
 
 
 @click.command()
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--rows", "rows_path", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--refused", type=click.Path(path_type=Path), required=True, help="Answers that gave no row, and why.")
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
-def main(recipe: Path, rows_path: Path, out: Path, metrics: Path) -> None:
-    rows = read_jsonl(rows_path)
-    counts = {"in": len(rows)}
-    for strategy in read_recipe(recipe).sdg.strategies:
-        rng = random.Random(strategy.seed)
-        made = draw_rows(recipe / strategy.file, strategy.rows, strategy.lowercase, rng)
-        rows += [
-            make_row(read_form(record), strategy.file, number, origin=strategy.name)
-            for number, record in enumerate(made, 1)
-        ]
-        counts[strategy.name] = len(made)
-    write_jsonl(out, rows)
-    write_json(metrics, {**counts, "out": len(rows)})
+@click.option("--answers", type=click.Path(path_type=Path), required=True, help="The log of paid answers.")
+@click.option("--strategy", required=True, help="The name of one, or all.")
+@teacher_options
+def main(
+    recipe: Path,
+    rows_path: Path,
+    out: Path,
+    refused: Path,
+    metrics: Path,
+    answers: Path,
+    strategy: str,
+    **teacher_settings: Any,
+) -> None:
+    stage = Stage(recipe, read_recipe(recipe), rows_path, strategy)
+    if any(isinstance(chosen, Asked) for chosen in stage.chosen):
+        settings = Settings(**teacher_settings)
+        with Teacher(settings, answers, recipe / "sdg" / "offline.yaml") as teacher:
+            write_jsonl(out, _counted(stage.run(teacher), stage.metrics))
+            if teacher.calls:
+                click.echo(f"{teacher.calls} answers paid, ${teacher.spent:.4f}", err=True)
+    else:
+        write_jsonl(out, _counted(stage.run(None), stage.metrics))
+    write_jsonl(refused, stage.refused)
+    if stage.spend:
+        stage.metrics["spend"] = {key: round(value, 6) for key, value in stage.spend.items()}
+    write_json(metrics, stage.metrics)
+
+
+def _counted(rows: Iterator[Row], metrics: dict[str, Any]) -> Iterator[Row]:
+    for row in rows:
+        metrics["out"] += 1
+        yield row
 
 
 if __name__ == "__main__":

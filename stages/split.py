@@ -41,18 +41,23 @@ def place(group: str, settings: Split, valid: float, test: float, seed: int) -> 
 def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int) -> dict[str, list[Row]]:
     """Rows by set, and under "dropped", with the reason, those that would divide a held-out group.
 
-    They are source rows of a group that the source's own test set has, and made rows whose lineage
-    touches a held-out group, or a row that an earlier stage dropped: nobody knows where that stood.
+    Where the source has its own validation rows, their groups are the validation set. Dropped are source
+    rows of a group that the source's own test set has, and made rows whose lineage touches a held-out
+    group, or a row that an earlier stage dropped: nobody knows where that stood.
     """
     tested = {row["group"] for row in rows if row.get("set") == "test"}
+    validated = {row["group"] for row in rows if row.get("set") == "valid"} - tested
     sets: dict[str, list[Row]] = {name: [] for name in (*SETS, "dropped")}
     touched: dict[str, set[str]] = {}  # id → the sets that the row and its ancestors stand in
     for row in rows:
         if row["origin"] == "source":
             if row["group"] in tested:
                 name = "test"
+            elif row["group"] in validated:
+                name = "valid"
             else:
-                name = place(row["group"], settings, valid, 0.0 if tested else test, seed)
+                shares = (0.0 if validated else valid, 0.0 if tested else test)
+                name = place(row["group"], settings, *shares, seed)
             touched[row["id"]] = {name}
             if row["group"] in tested and row.get("set") != "test":
                 sets["dropped"].append({**row, "reason": "group in test"})

@@ -68,9 +68,10 @@ def copy_project(to: Path) -> Project:
     recipe = to / "recipes/query_json/recipe.yaml"
     recipe.write_text(recipe.read_text("utf-8").replace("rows: 3000", "rows: 20"), encoding="utf-8")
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    params["adapters"]["query_json"]["train"] |= {"epochs": 0.7, "batch-size": 16}
-    params["fit"]["evaluations"] = 2
-    params["predict"]["max-new-tokens"] = 16
+    params["recipes"] = ["query_json"]
+    params["adapters"] = {"query_json": params["adapters"]["query_json"]}
+    params["adapters"]["query_json"]["train"] |= {"epochs": 0.7, "batch-size": 16, "evaluations": 2}
+    params["adapters"]["query_json"]["max-new-tokens"] = 16
     params["bootstrap"]["samples"] = 20
     (to / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     project = Project(to)

@@ -1,18 +1,23 @@
 """curate: what is dropped and why, and what never is."""
 
+import csv
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.curate import curate, main
+from stages.curate import check_row, curate, main
 from tests.recipe_folder import write_recipe
+from tests.teacher_server import serve
+from tests.teaching import flags
+from tests.teaching import settings as judge_settings
 from tuneline.files import read_jsonl, write_jsonl
-from tuneline.recipe import Curate
+from tuneline.recipe import Checks, Curate
 from tuneline.rows import make_row, read_form
 from tuneline.similarity import Index, jaccard, shingles, signatures
 
@@ -176,14 +181,148 @@ def test_shingles_and_jaccard_by_hand() -> None:
     assert jaccard(frozenset("abc"), frozenset("bcd")) == 0.5
 
 
-def test_the_stage_counts_each_reason_and_keeps_the_drops(tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path / "r")
-    rows = [row(LONG, set="test"), row(LONG + "!"), row(B), row(B), row(B + "s", origin="grammar")]
+# Rows that a strategy made
+
+ASKS = "Pour vous répondre : quelle est votre nationalité ? Et quelle est la date d'expiration de votre titre ?"
+TELLS = "La demande se dépose en ligne sur le site de l'ANEF, entre quatre et deux mois avant l'expiration du titre."
+REFUSES = "Je suis désolé, je ne peux pas répondre à cette question."
+ENGLISH = "You have to apply online between four and two months before the residence permit expires."
+CHECKS = Checks(
+    language="fr", boilerplate=["mod[eè]le de langage", r"\[[^\]]*\]"], filled=["reasoning", "topic"], behavior=True
+)
+
+
+def made(answer: str, n: int = 0, **fields: Any) -> dict:
+    asked = f"Comment puis-je renouveler mon titre de séjour numéro {n} à la préfecture ?"
+    fields = {"behavior": "direct", "reasoning": ["parce que"], "topic": "t", **fields}
+    body = read_form({"prompt": asked, "response": answer})
+    return make_row({**body, "fields": fields}, "p.md", 1, "self_instruct", lineage=[], made_by={})
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields", "wrong"),
+    [
+        (TELLS, {}, None),
+        (f"<thinking>\n{ENGLISH}\n</thinking>\n\n{TELLS}", {}, None),
+        (ASKS, {"behavior": "clarify"}, None),
+        (f"{TELLS} {ASKS}", {"behavior": "hybrid"}, None),
+        ("<thinking>\nrien\n</thinking>", {}, ("empty answer", "")),
+        ("<thinking>\nrien et sans fin", {}, ("empty answer", "")),
+        (f"{TELLS} Je suis un MODÈLE de langage.", {}, ("boilerplate", "MODÈLE de langage")),
+        (f"{TELLS} Écrivez à [adresse].", {}, ("boilerplate", "[adresse]")),
+        (TELLS, {"reasoning": []}, ("no reasoning", "")),
+        (TELLS, {"reasoning": [], "topic": ""}, ("no reasoning", "")),
+        (TELLS, {"topic": ""}, ("no topic", "")),
+        (TELLS, {"behavior": "clarify"}, ("answers instead of asking", "")),
+        (ASKS, {"behavior": "direct"}, ("asks instead of answering", "")),
+        (REFUSES, {}, ("refuses", "")),
+        (REFUSES, {"behavior": "clarify"}, ("refuses", "")),
+        (TELLS, {"behavior": None}, ("no behavior", "")),
+    ],
+)
+def test_what_a_made_row_must_be(answer: str, fields: dict, wrong: tuple[str, str] | None) -> None:
+    assert check_row(made(answer, **fields), CHECKS) == wrong
+
+
+def test_a_row_in_another_language_goes_and_says_which() -> None:
+    row_in_english = make_row(
+        read_form({"prompt": "How do I renew my residence permit in this town?", "response": ENGLISH}), "p", 1, "made"
+    )
+    assert check_row(row_in_english, Checks(language="fr")) == ("language", "en")
+    assert check_row(row_in_english, Checks(language="en")) is None
+    assert check_row(made(ENGLISH), Checks(language="fr")) == ("language", "en")  # to a French question
+    assert check_row(made(ENGLISH), Checks()) is None
+    assert check_row(row("Oui ?", "No."), Checks(language="fr")) is None  # too little to tell
+
+
+def test_source_rows_are_held_to_no_check() -> None:
+    rows = [row("How do I renew my residence permit in this town?", ENGLISH), made(ENGLISH)]
+    kept, dropped = curate(rows, SETTINGS.model_copy(update={"checks": CHECKS}))
+    assert [one["origin"] for one in kept] == ["source"]
+    assert [(drop["origin"], drop["reason"]) for drop in dropped] == [("self_instruct", "language")]
+
+
+def run(tmp_path: Path, rows: list[dict], section: dict[str, Any], judge: list[str] | None = None) -> Result:
+    recipe = write_recipe(tmp_path / "r", curate=section)
+    (recipe / "judge").mkdir()
+    (recipe / "judge/row.md").write_text("${question} ${behavior} ${missing_info} ${answer}")
+    (recipe / "judge/odd.md").write_text("${expected}")
     write_jsonl(tmp_path / "in.jsonl", rows)
-    words = ["--recipe", str(recipe), "--rows", str(tmp_path / "in.jsonl")]
-    for name in ("out", "drops", "metrics"):
+    words = ["--recipe", str(recipe), "--rows", str(tmp_path / "in.jsonl"), "--answers", str(tmp_path / "answers")]
+    for name in ("out", "drops", "metrics", "reasons"):
         words += [f"--{name}", str(tmp_path / name)]
-    result = CliRunner().invoke(main, words)
+    return CliRunner().invoke(main, [*words, *(judge or flags(judge_settings(provider="offline")))])
+
+
+def bars(tmp_path: Path) -> dict[str, int]:
+    with (tmp_path / "reasons").open(newline="") as lines:
+        return {line["what"]: int(line["rows"]) for line in csv.DictReader(lines)}
+
+
+JUDGED = {"rubric": "judge/row.md", "threshold": 6}
+
+
+MIXED = [
+    row(LONG),
+    made(TELLS, 111, behavior="clarify", missing_info=["nationalité"]),
+    made(ASKS, 333, behavior="clarify", missing_info=["nationalité", "date d'expiration"]),
+    made("Oui.", 555),
+    made("<thinking>\nrien\n</thinking>", 777),
+]
+
+
+def test_every_drop_has_its_reason_and_its_bar(tmp_path: Path) -> None:
+    result = run(tmp_path, MIXED, {"checks": {"behavior": True}, "judge": JUDGED})
+    assert result.exit_code == 0, result.output
+    kept, dropped = read_jsonl(tmp_path / "out"), read_jsonl(tmp_path / "drops")
+    assert sorted(drop["reason"] for drop in dropped) == ["answers instead of asking", "empty answer", "judged low"]
+    assert bars(tmp_path) == {"kept": 2, "answers instead of asking": 1, "empty answer": 1, "judged low": 1}
+    assert len(kept) + len(dropped) == len(MIXED)
+    source, judged = kept
+    assert "judged" not in source  # people wrote it
+    assert judged["judged"]["by"] == "offline"
+    assert judged["judged"]["score"] >= 6
+    (low,) = [drop for drop in dropped if drop["reason"] == "judged low"]
+    assert low["judged"]["score"] < 6
+    assert low["detail"] == low["judged"]["reason"] != ""
+    assert json.loads((tmp_path / "metrics").read_text())["judge"] == "offline"
+
+
+def test_a_row_that_the_judge_cannot_judge_is_no_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    rows = [row(LONG), made(TELLS, 111), made(TELLS, 333)]
+    with serve(faults=1.0, kinds="malformed") as server:
+        chosen = judge_settings(base_url=server.openai_url, attempts=1)
+        result = run(tmp_path, rows, {"judge": {**JUDGED, "threshold": 0}, "near-duplicate": 1}, flags(chosen))
+        assert server.stats()["requests"] == 2  # a source row is not judged
+    assert result.exit_code == 0, result.output
+    dropped = read_jsonl(tmp_path / "drops")
+    assert [(drop["reason"], "judged" in drop) for drop in dropped] == [("unjudged", False)] * 2
+    assert all(drop["detail"].startswith("invalid: it is not JSON") for drop in dropped)
+    assert bars(tmp_path) == {"kept": 1, "unjudged": 2}
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ({"checks": {"boilerplate": ["("]}}, "curate.checks.boilerplate.0: input should be a valid regular expression"),
+        ({"checks": {"langage": "fr"}}, "curate.checks.langage: unknown key; valid keys are language, boilerplate"),
+        ({"judge": {"rubric": "judge/row.md"}}, "curate.judge.threshold: field required"),
+        ({"judge": {**JUDGED, "rubric": "judge/none.md"}}, "judge/none.md is missing; recipe.yaml names it"),
+        ({"judge": {**JUDGED, "rubric": "judge/odd.md"}}, "rubric: unknown expected; known are answer, behavior"),
+    ],
+)
+def test_a_wrong_check_or_rubric_is_one_line(tmp_path: Path, section: dict, says: str) -> None:
+    result = run(tmp_path, MIXED, section)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert says in result.output.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_stage_counts_each_reason_and_keeps_the_drops(tmp_path: Path) -> None:
+    rows = [row(LONG, set="test"), row(LONG + "!"), row(B), row(B), row(B + "s", origin="grammar")]
+    result = run(tmp_path, rows, {})
     assert result.exit_code == 0, result.output
     assert asked(read_jsonl(tmp_path / "out")) == [LONG, B]
     assert len(read_jsonl(tmp_path / "drops")) == 3

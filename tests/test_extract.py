@@ -112,7 +112,7 @@ def test_an_unknown_key_names_the_valid_ones(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "r", {"train.jsonl": GOOD}, extract={"max-rejects": 1}, curate={"near": 1})
     fails(
         run(recipe),
-        "extract.max-rejects: unknown key; valid keys are kind, train, test, encoding, max-reject-share",
+        "extract.max-rejects: unknown key; valid keys are kind, train, valid, test, form, fields, encoding, max",
         "curate.near: unknown key; valid keys are near-duplicate, same-group, contamination",
     )
 
@@ -145,6 +145,59 @@ def test_a_malformed_recipe_is_one_line(tmp_path: Path, content: str, message: s
 
 def test_no_recipe_is_one_line(tmp_path: Path) -> None:
     fails(run(tmp_path), "recipe.yaml is missing; recipes/query_json has one to copy")
+
+
+# Records with fields of their own
+
+FIELDS = {"type": "object", "required": ["question", "topic"], "properties": {"topic": {"enum": ["a", "b"]}}}
+FORM = {"user": "${question}", "assistant": ["<thinking>\n${reasoning}\n</thinking>", "${answer}"]}
+RECORD = {"question": "Où ?", "answer": "Là.", "topic": "a", "reasoning": []}
+
+
+def write_fields(folder: Path, *records: dict, **extract: object) -> Path:
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    files = {"train.jsonl": lines, "fields.json": json.dumps(FIELDS)}
+    return write_recipe(folder, files, extract={"form": FORM, "fields": "fields.json", **extract})
+
+
+def test_a_record_is_put_into_words_and_keeps_its_fields(tmp_path: Path) -> None:
+    recipe = write_fields(tmp_path / "r", RECORD, {**RECORD, "reasoning": ["donc"]})
+    assert run(recipe).exit_code == 0
+    bare, reasoned = read_rows(recipe)
+    assert [message["content"] for message in bare["messages"]] == ["Où ?", "Là."]
+    assert reasoned["messages"][-1]["content"] == "<thinking>\n- donc\n</thinking>\n\nLà."
+    assert (bare["fields"], reasoned["fields"]["reasoning"]) == (RECORD, ["donc"])
+    assert bare["group"] == reasoned["group"]
+
+
+def test_a_record_that_its_schema_refuses_says_why(tmp_path: Path) -> None:
+    recipe = write_fields(tmp_path / "r", RECORD, RECORD, {**RECORD, "topic": "z"}, {"topic": "a"})
+    assert run(recipe).exit_code == 0
+    topic, question = read_jsonl(recipe / "out/rejects.jsonl")
+    assert (topic["line"], topic["detail"]) == (3, "$.topic 'z' is not one of ['a', 'b']")
+    assert (question["line"], question["detail"]) == (4, "$ 'question' is a required property")
+
+
+@pytest.mark.parametrize(
+    ("extract", "says"),
+    [
+        ({"fields": "none.json"}, "source/none.json is missing; recipe.yaml names it"),
+        ({"fields": "train.jsonl"}, "source/train.jsonl: Extra data"),
+        ({"form": None}, "extract: value error, fields are only checked where there is a form"),
+        ({"form": {**FORM, "assistant": []}}, "extract.form.assistant: list should have at least 1 item"),
+        ({"form": {**FORM, "system": "x"}}, "extract.form.system: unknown key; valid keys are user, assistant"),
+        ({"form": {**FORM, "user": "${qestion}"}}, "no usable row"),
+    ],
+)
+def test_a_form_or_a_schema_that_is_wrong_is_one_line(tmp_path: Path, extract: dict, says: str) -> None:
+    fails(run(write_fields(tmp_path / "r", RECORD, RECORD, **extract)), says)
+
+
+def test_rows_of_a_valid_file_say_so(tmp_path: Path) -> None:
+    files = {"train.jsonl": GOOD, "valid.jsonl": OTHER}
+    recipe = write_recipe(tmp_path / "r", files, extract={"valid": ["valid.jsonl"]})
+    assert run(recipe).exit_code == 0
+    assert [row.get("set") for row in read_rows(recipe)] == [None, "valid"]
 
 
 # External sources

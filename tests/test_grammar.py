@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from stages.sdg import main
 from tests.conftest import ROOT
 from tests.recipe_folder import write_recipe
+from tests.teaching import flags, settings
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.grammar import draw_rows
 
@@ -149,13 +150,16 @@ def test_the_stage_adds_its_rows_after_the_source_and_says_who_made_them(tmp_pat
     recipe = write_recipe(tmp_path / "r", sdg={"strategies": [strategy]})
     write(recipe, [OK])
     write_jsonl(tmp_path / "in.jsonl", [{"id": "a", "origin": "source"}])
-    words = ["--recipe", recipe, "--rows", tmp_path / "in.jsonl", "--out", tmp_path / "out.jsonl"]
-    result = CliRunner().invoke(main, [*map(str, words), "--metrics", str(tmp_path / "m.json")])
+    paths = {"recipe": recipe, "rows": tmp_path / "in.jsonl", "out": tmp_path / "out.jsonl"}
+    paths |= {"refused": tmp_path / "refused.jsonl", "metrics": tmp_path / "m.json", "answers": tmp_path / "log"}
+    words = [str(word) for flag, path in paths.items() for word in (f"--{flag}", path)]
+    result = CliRunner().invoke(main, [*words, "--strategy", "all", *flags(settings(provider="offline"))])
     assert result.exit_code == 0, result.output
     rows = read_jsonl(tmp_path / "out.jsonl")
     assert [row["origin"] for row in rows] == ["source", "made", "made"]
     assert [row["source"] for row in rows[1:]] == [{"file": "grammar.yaml", "line": n} for n in (1, 2)]
-    assert json.loads((tmp_path / "m.json").read_text()) == {"in": 1, "made": 2, "out": 3}
+    counts = {"in": 1, "out": 3, "strategies": {"made": {"rows": 2}}}
+    assert json.loads((tmp_path / "m.json").read_text()) == counts
 
 
 @pytest.fixture(scope="module")

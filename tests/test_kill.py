@@ -1,15 +1,19 @@
-"""kill −9 at random moments of `dvc repro`: no torn output, and in the end the same bytes."""
+"""kill −9 at random moments: no torn output, nothing paid twice, and in the end the same bytes."""
 
+import json
 import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ENVIRONMENT, Project, copy_project
+from tests.conftest import ENVIRONMENT, ROOT, Project, copy_project
+from tests.teacher_server import Server, serve
+from tests.teaching import flags, settings, source_rows, write_asking_recipe
 from tests.test_rerun import output_hashes
 
 
@@ -49,3 +53,40 @@ def test_killed_runs_end_as_one_never_killed(kills: int, ran_project: Project, t
         whole_outputs(project, finished)
     project.repro()
     assert output_hashes(project.root) == finished
+
+
+@pytest.mark.parametrize("kills", [pytest.param(3, id="short"), pytest.param(20, marks=pytest.mark.soak, id="soak")])
+def test_a_killed_teacher_run_ends_as_one_never_killed_and_pays_nothing_twice(kills: int, tmp_path: Path) -> None:
+    rng = random.Random(kills)
+    rows = source_rows(tmp_path / "rows.jsonl", [f"question number {n} of many" for n in range(300)])
+    recipe = write_asking_recipe(tmp_path / "recipe")
+    environment = {**ENVIRONMENT, "OPENAI_API_KEY": "a-key"}
+
+    def command(server: Server, name: str) -> list[str]:
+        paths = {"recipe": recipe, "rows": rows, "answers": tmp_path / name, "strategy": "all"}
+        paths |= {flag: tmp_path / f"{name}.{flag}" for flag in ("out", "refused", "metrics")}
+        words = [word for flag, value in paths.items() for word in (f"--{flag}", str(value))]
+        return [sys.executable, "-m", "stages.sdg", *words, *flags(settings(base_url=server.openai_url, attempts=9))]
+
+    with serve(delay=0.02, faults=0.2, kinds="429-after,500,reset") as server:
+        for moment in sorted(rng.randrange(10, 290) for _ in range(kills)):
+            process = subprocess.Popen(command(server, "killed"), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+            while len(logged_keys(tmp_path / "killed")) < moment and process.poll() is None:
+                time.sleep(0.005)
+            process.kill()
+            process.wait()
+            assert not (tmp_path / "killed.out").exists()
+        server.reset()
+        subprocess.run(command(server, "killed"), cwd=ROOT, env=environment, check=True, capture_output=True)
+    keys = logged_keys(tmp_path / "killed")
+    assert len(keys) == len(set(keys)) >= 300
+    with serve() as server:
+        subprocess.run(command(server, "whole"), cwd=ROOT, env=environment, check=True, capture_output=True)
+    for flag in ("out", "refused", "metrics"):
+        assert (tmp_path / f"killed.{flag}").read_bytes() == (tmp_path / f"whole.{flag}").read_bytes()
+
+
+def logged_keys(folder: Path) -> list[str]:
+    """Keys of all whole lines of a log, in no order."""
+    lines = [line for path in folder.rglob("*.jsonl") for line in path.read_bytes().split(b"\n")[:-1]]
+    return [json.loads(line)["key"] for line in lines]

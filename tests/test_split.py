@@ -100,6 +100,32 @@ def test_the_sources_own_test_set_is_the_test_set() -> None:
     assert len(sets["valid"]) > 5
 
 
+def test_the_sources_own_valid_set_is_the_validation_set() -> None:
+    rows = [row(str(i)) for i in range(50)] + [row("v", set="valid"), row("t", set="test")]
+    sets = split(rows, FREE, 0.3, 0.3, 0)
+    assert [one["id"] for one in sets["valid"]] == ["v"]
+    assert [one["id"] for one in sets["test"]] == ["t"]
+    assert len(sets["train"]) == 50
+
+
+def test_a_source_with_a_valid_set_and_no_test_set_has_its_share_of_test() -> None:
+    rows = [row(str(i)) for i in range(50)]
+    sets = split([*rows, row("v", set="valid")], FREE, 0.3, 0.3, 0)
+    assert [one["id"] for one in sets["valid"]] == ["v"]
+    assert sets["test"] == split(rows, FREE, 0, 0.3, 0)["test"]
+    assert 5 < len(sets["test"]) < 25
+
+
+def test_no_group_stands_on_both_sides_of_the_sources_own_valid_set() -> None:
+    rows = [row("a", "g"), row("b"), row("v", "g", set="valid"), row("w", "h", set="valid"), row("t", "h", set="test")]
+    made_rows = [row("m", origin="made", lineage=("a",)), row("n", origin="made", lineage=("b",))]
+    sets = split([*rows, *made_rows], FREE, 0.5, 0.5, 0)
+    assert where(sets) == {
+        "a": "valid", "b": "train", "v": "valid", "w": "dropped", "t": "test", "m": "dropped", "n": "train",
+    }  # fmt: skip
+    assert {one["id"]: one["reason"] for one in sets["dropped"]} == {"w": "group in test", "m": "lineage in valid"}
+
+
 def test_a_training_row_of_a_tested_group_is_dropped() -> None:
     sets = split([row("a", "g"), row("b"), row("t", "g", set="test")], FREE, 0, 0.5, 0)
     assert [(one["id"], one["reason"]) for one in sets["dropped"]] == [("a", "group in test")]

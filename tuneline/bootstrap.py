@@ -10,14 +10,18 @@ LEVEL = 95  # per cent
 
 def intervals(
     measure: Callable[[np.ndarray], dict[str, Any]], rows: int, samples: int, seed: int
-) -> dict[str, list[float]]:
+) -> dict[str, list[float | None]]:
     """The central 95 % of each measure over `samples` resamples of `rows` rows: [low, high].
+
+    A resample in which no row counts is nan, and left out; with nothing left both ends are None.
 
     `measure` takes an int array (samples, rows) of row numbers and gives arrays (samples,).
     """
     picks = np.random.default_rng(seed).integers(0, rows, (samples, rows))
     tail = (100 - LEVEL) / 2
     return {
-        name: [round(float(edge), 4) for edge in np.percentile(values, [tail, 100 - tail])]
+        name: [None, None]
+        if np.isnan(values).all()
+        else [round(float(edge), 4) for edge in np.nanpercentile(values, [tail, 100 - tail])]
         for name, values in measure(picks).items()
     }

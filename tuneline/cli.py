@@ -1,7 +1,9 @@
 """The `tuneline` command: what people do beside the pipeline."""
 
 import json
+import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -91,6 +93,91 @@ def predict(adapter, input_path, constrain, today, batch_size, max_new_tokens, t
 
     for messages, answer in zip(conversations, answers, strict=True):
         click.echo(dump_json({"query": messages[-1]["content"], "answer": answer}))
+
+
+@main.command()
+@click.argument("recipe")
+def plan(recipe: str) -> None:
+    """What the strategies of RECIPE will ask and cost, before anything is spent."""
+    from tuneline.planning import plan as plan_recipe
+    from tuneline.planning import show_plan, stage_options
+    from tuneline.teacher import Settings
+
+    options = stage_options(Path.cwd(), f"sdg@{recipe}")
+    if not options["rows_path"].is_file():
+        raise click.ClickException(f"{options['rows_path']} is not there yet; run `dvc repro extract@{recipe}` first")
+    settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
+    lines = list(plan_recipe(options["recipe"], options["rows_path"], options["answers"], settings))
+    show_plan(recipe, lines, settings)
+
+
+@main.command()
+@click.argument("recipe")
+@click.option("--adapter", help="Whose evaluation; needed when the recipe has several adapters.")
+@click.option("--most", type=click.IntRange(1), default=5, show_default=True, help="Topics.")
+def focus(recipe: str, adapter: str | None, most: int) -> None:
+    """Write the topics on which the last evaluation was weak, for the focus strategy of RECIPE."""
+    from tuneline.focus import weak_topics, write_focus
+
+    path = Path("metrics", adapter or recipe, "report.json")
+    if not path.is_file():
+        raise click.ClickException(f"{path} is not there; run `dvc repro`, or name one of metrics/ with --adapter")
+    report = json.loads(path.read_text("utf-8"))
+    if "per_topic" not in report:
+        raise click.ClickException(f"{path} has no topics: only evaluations by a judge have them")
+    topics = weak_topics(report, most)
+    out = Path("recipes", recipe, "sdg", "focus.yaml")
+    write_focus(out, topics, recipe)
+    click.echo(f"{out}: {', '.join(topics) or 'no topic'}; look at it, commit it, and run `dvc repro`")
+
+
+@main.group()
+def answers() -> None:
+    """Share the log of paid answers between people and CI, through DVC."""
+
+
+ANSWERS = Path("answers")  # the snapshot that DVC tracks; answers.dvc is what git has
+
+
+@answers.command()
+def push() -> None:
+    """Unite the log with the snapshot, and push the snapshot to the DVC remote."""
+    from tuneline.answer_log import log_folders, unite
+
+    if Path(f"{ANSWERS}.dvc").is_file():
+        _dvc("pull", "--quiet", "--force", f"{ANSWERS}.dvc")  # what git has may be newer than what lies here
+    for name in log_folders(_answer_log(), ANSWERS):
+        count = unite([ANSWERS / name, _answer_log() / name], ANSWERS / name / "answers.jsonl")
+        click.echo(f"{name}: {count} answers")
+    if not ANSWERS.is_dir():
+        raise click.ClickException("no answer is logged here yet")
+    _dvc("add", "--quiet", str(ANSWERS))
+    _dvc("push", "--quiet", f"{ANSWERS}.dvc")
+    click.echo(f"pushed; commit {ANSWERS}.dvc")
+
+
+@answers.command()
+def pull() -> None:
+    """Pull the snapshot and add what the log lacks; nothing is overwritten."""
+    from tuneline.answer_log import AnswerLog, log_folders
+
+    _dvc("pull", "--quiet", "--force", f"{ANSWERS}.dvc")
+    for name in log_folders(ANSWERS):
+        with AnswerLog(_answer_log() / name) as log, AnswerLog(ANSWERS / name) as pulled:
+            before = len(log)
+            log.add_all(pulled)
+            click.echo(f"{name}: {len(log) - before} answers more, {len(log)} in all")
+
+
+def _answer_log() -> Path:
+    return Path(os.environ.get("DVC_ROOT", "."), ".tuneline", "answers")
+
+
+def _dvc(*words: str) -> None:
+    done = subprocess.run(["dvc", *words], capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
 
 
 if __name__ == "__main__":

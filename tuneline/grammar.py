@@ -121,7 +121,7 @@ def _read_grammar(path: Path) -> dict:
         raise click.ClickException(f"{path}: lists is not of the form {{name: [entry, …]}}")
     if not isinstance(templates, list) or not templates:
         raise click.ClickException(f"{path}: templates is not a list of templates")
-    wrong = [problem for name, entries in lists.items() for problem in _check_list(name, entries, lists)]
+    wrong = [problem for name, entries in lists.items() for problem in check_list(name, entries, lists)]
     for number, template in enumerate(templates, 1):
         if not isinstance(template, dict) or not {"query", "data"} <= set(template) <= {"query", "data", "weight"}:
             raise click.ClickException(f"{path}: template {number} needs query and data, and may have a weight")
@@ -131,7 +131,8 @@ def _read_grammar(path: Path) -> dict:
     return grammar
 
 
-def _check_list(name: str, entries: list, lists: dict[str, list]) -> Iterator[str]:
+def check_list(name: str, entries: list, lists: dict[str, list]) -> Iterator[str]:
+    """What is wrong with the entries of one list."""
     for entry in entries:
         text = entry.get("text") if isinstance(entry, dict) else entry
         if not isinstance(text, str):
@@ -145,13 +146,18 @@ def _check_list(name: str, entries: list, lists: dict[str, list]) -> Iterator[st
 def _check_template(template: dict, lists: dict[str, list]) -> Iterator[str]:
     if not isinstance(template["query"], str):
         yield "the query is no text"
-    for place in ("query", "data"):
-        for text in _texts(template[place]):
-            if "{" in (rest := PLACEHOLDER.sub("", text)) or "}" in rest:
-                yield f"{text!r} has a brace that belongs to no placeholder"
-            for name, _, extra in PLACEHOLDER.findall(text):
-                wanted = "text" if place == "query" else extra or "value"
-                if not (entries := lists.get(name)):
-                    yield f"no list {name!r}"
-                elif not all(wanted in e if isinstance(e, dict) else wanted in PLAIN for e in entries):
-                    yield f"an entry of {name!r} has no {wanted!r}"
+    yield from check_texts(template["query"], lists, only_text=True)
+    yield from check_texts(template["data"], lists)
+
+
+def check_texts(value: Any, lists: dict[str, list], only_text: bool = False) -> Iterator[str]:
+    """What is wrong with the placeholders of every text inside `value`."""
+    for text in _texts(value):
+        if "{" in (rest := PLACEHOLDER.sub("", text)) or "}" in rest:
+            yield f"{text!r} has a brace that belongs to no placeholder"
+        for name, _, extra in PLACEHOLDER.findall(text):
+            wanted = "text" if only_text else extra or "value"
+            if not (entries := lists.get(name)):
+                yield f"no list {name!r}"
+            elif not all(wanted in e if isinstance(e, dict) else wanted in PLAIN for e in entries):
+                yield f"an entry of {name!r} has no {wanted!r}"

@@ -1,11 +1,13 @@
 """What a recipe is: `recipe.yaml`, one section a stage, read by one model that forbids unknown keys."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import click
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class Section(BaseModel):
@@ -28,14 +30,36 @@ class External(Section):
     files: dict[str, ExternalFile]
 
 
+class Form(Section):
+    """How a record's fields become a question and an answer: texts with ${fields}.
+
+    The answer's parts stand with an empty line between them; one whose fields are all empty is left out.
+    """
+
+    user: str
+    assistant: list[str] = Field(min_length=1)
+
+
 class Extract(Section):
-    """`kind` says how a file is read: `rows` is any input form, `annotated-spans` is the SNIPS form."""
+    """`kind` says how a file is read: `rows` is any input form, `annotated-spans` is the SNIPS form.
+
+    With a `form`, a record's own fields are kept, checked by the JSON Schema of `fields` in source/.
+    """
 
     kind: Literal["rows", "annotated-spans"]
     train: list[str]
+    valid: list[str] = []
     test: list[str]
+    form: Form | None = None
+    fields: str | None = None
     encoding: str = "detect"
     max_reject_share: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _fields_have_a_form(self) -> Self:
+        if self.fields and not self.form:
+            raise ValueError("fields are only checked where there is a form; add one, or take fields out")
+        return self
 
 
 class Grammar(Section):
@@ -49,8 +73,65 @@ class Grammar(Section):
     seed: int
 
 
+class Seeds(Section):
+    """`each`: one call a seed; `sample`: so many seeds a call, which change little when rows are added."""
+
+    draw: Literal["each", "sample", "none"]
+    count: int = Field(ge=0)
+
+
+class Table(Section):
+    """A YAML file {name: {share?, …}}: a call draws a name, `only` those that another such file names."""
+
+    file: str
+    only: str | None = None
+
+
+class Asked(Section):
+    """Rows from a teacher: a prompt and what fills it, the answer's schema, how the answer becomes rows."""
+
+    kind: Literal["teacher"]
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    prompt: str
+    answer: str = Field(description="JSON Schema of an answer")
+    items: str | None = Field(description="the answer's list of rows; null when the answer is one row")
+    seeds: Seeds
+    vary: dict[str, Table]
+    per_call: int = Field(ge=1)
+    rows: int = Field(ge=0, description="rows wanted; 0 where each seed has its call")
+    inherit: list[str] = Field(description="fields that a row has from its seed")
+    give: dict[str, str] = Field(description="fields that a row is given; may name what was drawn")
+    novelty: float = Field(gt=0, le=1, description="ROUGE-L from which a question is known already; 1: not compared")
+    give_up: int = Field(ge=1, description="calls in a row without a new row")
+    seed: int
+
+
 class Sdg(Section):
-    strategies: list[Grammar]
+    form: Form | None = None
+    strategies: list[Annotated[Grammar | Asked, Field(discriminator="kind")]]
+
+    @model_validator(mode="after")
+    def _each_has_its_name(self) -> Self:
+        names = [strategy.name for strategy in self.strategies]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two strategies are called {', '.join(twice)}")
+        return self
+
+
+class Checks(Section):
+    """What a row made by a strategy must be; without a check nothing is asked of it."""
+
+    language: str | None = Field(default=None, description="of question and answer, as ISO 639-1")
+    boilerplate: list[re.Pattern[str]] = Field(default=[], description="patterns that no answer may hold")
+    filled: list[str] = Field(default=[], description="fields that may not be empty")
+    behavior: bool = Field(default=False, description="an answer does what its row's behavior says")
+
+
+class Judged(Section):
+    """Every row of a strategy is scored 0 to 10 by the judge of params.yaml, under a rubric."""
+
+    rubric: str
+    threshold: int = Field(ge=0, le=10, description="a row under it is dropped")
 
 
 class Curate(Section):
@@ -58,7 +139,9 @@ class Curate(Section):
 
     near_duplicate: float = Field(gt=0, le=1, description="from here on the later row is dropped")
     same_group: float = Field(gt=0, le=1, description="from here on two source rows share a group")
-    contamination: float = Field(gt=0, le=1, description="from here on a row is too near a test row")
+    contamination: float = Field(gt=0, le=1, description="from here on a row is too near a held-out row")
+    checks: Checks = Checks()
+    judge: Judged | None = None
 
 
 class Split(Section):
@@ -68,11 +151,19 @@ class Split(Section):
     test_groups: list[str]
 
 
-class Eval(Section):
-    """`measures: json` compares objects; `intent` is the key whose value is the intent."""
+class JsonEval(Section):
+    """Answers are objects, compared with the reference; `intent` is the key whose value is the intent."""
 
     measures: Literal["json"]
     intent: str
+
+
+class JudgeEval(Section):
+    """Answers are texts, judged under a rubric by the judge of params.yaml."""
+
+    measures: Literal["judge"]
+    rubric: str
+    good: int = Field(ge=0, le=10, description="an answer with this score or a higher one is good")
 
 
 class Recipe(Section):
@@ -80,7 +171,7 @@ class Recipe(Section):
     sdg: Sdg
     curate: Curate
     split: Split
-    eval: Eval
+    eval: Annotated[JsonEval | JudgeEval, Field(discriminator="measures")]
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -100,18 +191,31 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def _explain(error: dict) -> str:
-    where = ".".join(map(str, error["loc"])) or "the file"
+    models: list[type[BaseModel]] = [Recipe]
+    path: list[str] = []
+    for at, part in enumerate(error["loc"], 1):
+        if len(models) > 1 and not isinstance(part, int):
+            models = [model for model in models if _is_kind(model, part)]
+            continue  # the part is the kind that was chosen, and no key
+        path.append(str(part))
+        if at == len(error["loc"]) and error["type"] == "extra_forbidden":
+            break
+        field = models[0].model_fields.get(str(part).replace("-", "_")) if len(models) == 1 else None
+        models = list(_models_in(field.annotation)) if field else models  # else a place in a list or a table
+    where = ".".join(path) or "the file"
     if error["type"] != "extra_forbidden":
         return f"{where}: {error['msg'].lower()}"
-    model: type[BaseModel] = Recipe
-    for part in error["loc"][:-1]:
-        if isinstance(part, int):
-            continue  # a place in a list: its model is known already
-        field = model.model_fields.get(str(part).replace("-", "_"))
-        annotation = field.annotation if field else None
-        inner = next(iter(get_args(annotation)), annotation)
-        if not isinstance(inner, type) or not issubclass(inner, BaseModel):
-            return f"{where}: unknown key"
-        model = inner
-    valid = ", ".join(field.alias or name for name, field in model.model_fields.items())
+    valid = ", ".join(field.alias or name for model in models for name, field in model.model_fields.items())
     return f"{where}: unknown key; valid keys are {valid}"
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field's type names, in lists, choices and tables too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _is_kind(model: type[BaseModel], kind: str) -> bool:
+    return any(kind in get_args(field.annotation) for field in model.model_fields.values())

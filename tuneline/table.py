@@ -1,5 +1,6 @@
-"""The table of base against tuned, at most 100 columns wide."""
+"""Tables for the terminal, at most 100 columns wide."""
 
+from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -16,12 +17,28 @@ def show_evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] 
         table.add_column(column, justify="right")
     for name, base in metrics["base"].items():
         tuned = metrics["tuned"][name]
+        if base is None or tuned is None:
+            table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in (base, tuned)), "")
+            continue
         cells = [f"{value:.3f}{_interval(report, side, name)}" for side, value in (("base", base), ("tuned", tuned))]
         table.add_row(name, *cells, f"{tuned - base:+.3f}")
     console = Console(width=WIDTH)
     console.print(table)
     if report:
-        console.print(f"{report['rows']} test rows; in brackets the 95 % bootstrap interval")
+        judge = f", judged by {report['judge']}" if "judge" in report else ""
+        console.print(f"{report['rows']} test rows{judge}; in brackets the 95 % bootstrap interval")
+
+
+def show_counts(title: str, rows_in: int, rows_out: int, dropped: list[dict]) -> None:
+    """Prints what became of a stage's rows: kept, and dropped by reason."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("rows", justify="right")
+    table.add_column("what became of them")
+    table.add_row(str(rows_in), "came in")
+    for reason, count in Counter(row["reason"] for row in dropped).most_common():
+        table.add_row(f"-{count}", reason)
+    table.add_row(str(rows_out), "kept")
+    Console(width=WIDTH).print(table)
 
 
 def _interval(report: dict[str, Any] | None, side: str, name: str) -> str:

@@ -1,0 +1,162 @@
+"""The log of what teachers and judges answered: append-only segments, so that an answer is paid once.
+
+A segment is a JSON Lines file that one process appends to, a line by one write: two processes never
+write to the same file, and a process that is killed loses at most the line it was writing. The key
+of an answer is the hash of all that determined it.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from tuneline.files import dump_json, whole_file
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said, and what it took. `finish`: stop, length (cut) or refusal."""
+
+    text: str
+    finish: str
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    model: str
+    discount: float = 1.0  # what was paid as a share of the list price: batches cost half
+
+
+class AnswerLog:
+    """Answers by key. Only their places are held in memory, about 200 bytes an answer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.places: dict[bytes, tuple[int, int]] = {}  # key → segment's number, offset
+        self.segments: list[Path] = []
+        self.own: int | None = None  # descriptor of the segment that this process appends to
+        self.size = 0
+        for path in sorted(folder.glob("*.jsonl")):
+            self._load(path)
+
+    def _load(self, path: Path) -> None:
+        offset = 0
+        number = len(self.segments)
+        with path.open("rb") as lines:
+            self.segments.append(path)
+            for line in lines:
+                # Without its newline a line is torn: the process that wrote it was killed.
+                if line.endswith(b"\n") and (key := _key_of(line)):
+                    self.places.setdefault(key, (number, offset))
+                offset += len(line)
+
+    def __contains__(self, key: str) -> bool:
+        return bytes.fromhex(key) in self.places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def get(self, key: str) -> Answer | None:
+        place = self.places.get(bytes.fromhex(key))
+        if place is None:
+            return None
+        record = json.loads(_line_at(self.segments[place[0]], place[1]))
+        return Answer(**{name: record[name] for name in Answer.__dataclass_fields__})
+
+    def add(self, key: str, answer: Answer) -> None:
+        """Appends the answer; a key that is there keeps its first one."""
+        if key not in self:
+            # Half a surrogate pair is no UTF-8; its JSON escape is.
+            line = dump_json({"key": key, **asdict(answer)}) + "\n"
+            self._append(bytes.fromhex(key), line.encode("utf-8", "backslashreplace"))
+
+    def add_all(self, other: Self) -> None:
+        """Appends what only the other log has."""
+        for line in other.lines():
+            key = _key_of(line)
+            if key and key not in self.places:
+                self._append(key, line)
+
+    def start(self) -> None:
+        """Makes the segment that this process appends to. Raises OSError when the folder takes none."""
+        if self.own is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"{uuid.uuid4().hex}.jsonl"
+            self.own = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+            self.segments.append(path)
+            self.size = 0
+
+    def _append(self, key: bytes, line: bytes) -> None:
+        self.start()
+        if os.write(self.own, line) != len(line):
+            raise OSError(f"{self.segments[-1]}: the disk is full")
+        self.places[key] = (len(self.segments) - 1, self.size)
+        self.size += len(line)
+
+    def sync(self) -> None:
+        """What was added is on the disk, not only with the system."""
+        if self.own is not None:
+            os.fsync(self.own)
+
+    def close(self) -> None:
+        self.sync()
+        if self.own is not None:
+            os.close(self.own)
+            self.own = None
+            if not self.size:
+                self.segments.pop().unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def lines(self) -> Iterator[bytes]:
+        """Every answer's line once, by key."""
+        for key in sorted(self.places):
+            number, offset = self.places[key]
+            yield _line_at(self.segments[number], offset)
+
+
+def _key_of(line: bytes) -> bytes | None:
+    """None when the line is no whole answer."""
+    try:
+        record = json.loads(line)
+        return bytes.fromhex(record["key"]) if record.keys() > Answer.__dataclass_fields__.keys() else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _line_at(path: Path, offset: int) -> bytes:
+    file = _open_segment(path)
+    file.seek(offset)
+    return file.readline()
+
+
+@lru_cache(maxsize=64)
+def _open_segment(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def log_folders(*places: Path) -> list[str]:
+    """Names of the models that any of the places has a log of."""
+    return sorted({folder.name for place in places for folder in place.glob("*") if folder.is_dir()})
+
+
+def unite(sources: list[Path], out: Path) -> int:
+    """Writes the answers of all `sources` (folders of segments) to one segment; the number of answers.
+
+    Sorted by key, the first answer of a key kept: the same answers give the same bytes.
+    """
+    seen: dict[str, bytes] = {}
+    for folder in sources:
+        with AnswerLog(folder) as log:
+            for line in log.lines():
+                seen.setdefault(json.loads(line)["key"], line)
+    with whole_file(out) as part:
+        part.write_bytes(b"".join(seen[key] for key in sorted(seen)))
+    return len(seen)

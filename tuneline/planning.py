@@ -1,0 +1,107 @@
+"""What a recipe's strategies will ask and cost, before anything is spent."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tuneline.recipe import Asked, Form, read_recipe
+from tuneline.strategies import Seeds, Strategy
+from tuneline.teacher import Outcome, Settings, Teacher
+
+BYTES_A_TOKEN = 4  # a rough mean for English and French text
+SAMPLE = 200  # logged answers from which the length of the next ones is estimated
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One strategy. Tokens and USD are estimates, and of the calls that are not in the log."""
+
+    strategy: str
+    calls: int
+    logged: int
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    at_least: bool  # more calls follow when answers give too few new rows
+
+
+def stage_options(root: Path, stage: str) -> dict[str, Any]:
+    """The options with which DVC would run a stage, as its own click command reads them.
+
+    Raises click.ClickException when dvc.yaml has no such stage.
+    """
+    import importlib
+    import os
+
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        commands = {found.name: found.cmd for found in repo.index.stages if getattr(found, "name", None)}
+    if stage not in commands:
+        kind = stage.split("@")[0]
+        known = ", ".join(sorted(name.split("@")[1] for name in commands if name.startswith(f"{kind}@")))
+        raise click.ClickException(f"dvc.yaml has no stage {stage}; there is one for {known}")
+    os.environ.setdefault("DVC_ROOT", str(root))
+    words = shlex.split(os.path.expandvars(commands[stage]))
+    command: click.Command = importlib.import_module(words[2]).main
+    return command.make_context(stage, words[3:]).params
+
+
+def plan(recipe: Path, rows: Path, answers: Path, settings: Settings) -> Iterator[Plan]:
+    """A line for each strategy that asks a teacher. Nothing is sent."""
+    read = read_recipe(recipe)
+    form = read.sdg.form or Form(user="${question}", assistant=["${answer}"])
+    seeds = Seeds(rows)
+    with Teacher(settings, answers, recipe / "sdg" / "offline.yaml") as teacher:
+        long = typical_answer(teacher)
+        for wanted in read.sdg.strategies:
+            if not isinstance(wanted, Asked):
+                continue
+            strategy = Strategy(wanted, recipe, form, seeds)
+            logged = tokens_in = 0
+            calls = strategy.planned()
+            for number in range(calls):
+                found = teacher.follow(strategy.call(number).request)
+                if isinstance(found, Outcome):
+                    logged += 1
+                else:
+                    tokens_in += estimate_tokens(found[1])
+            tokens_out = (calls - logged) * long
+            usd = teacher.price.cost(tokens_in, tokens_out)
+            yield Plan(wanted.name, calls, logged, tokens_in, tokens_out, usd, wanted.rows > 0)
+
+
+def estimate_tokens(request: Any) -> int:
+    return sum(len(content.encode()) for _, content in request.messages) // BYTES_A_TOKEN
+
+
+def typical_answer(teacher: Teacher) -> int:
+    """Tokens of an answer: the mean of logged ones, or a quarter of the limit where none is."""
+    lengths = [teacher.log.get(key.hex()).tokens_out for key in list(teacher.log.places)[:SAMPLE]]
+    return round(sum(lengths) / len(lengths)) if lengths else teacher.settings.max_tokens // 4
+
+
+def show_plan(recipe: str, lines: list[Plan], settings: Settings) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tuneline.table import WIDTH
+
+    table = Table(title=f"{recipe}: {settings.provider} {settings.model}", title_justify="left")
+    for column in ("strategy", "calls", "in the log", "to pay", "tokens in", "tokens out", "USD"):
+        table.add_column(column, justify="left" if column == "strategy" else "right")
+    for line in lines:
+        more = "+" if line.at_least else ""
+        cells = (line.calls, line.logged, line.calls - line.logged, line.tokens_in, line.tokens_out)
+        table.add_row(line.strategy, f"{cells[0]}{more}", *(f"{cell:,}" for cell in cells[1:]), f"{line.usd:.4f}")
+    console = Console(width=WIDTH)
+    console.print(table)
+    total = sum(line.usd for line in lines)
+    console.print(
+        f"about ${total:.2f} to pay, budget ${settings.budget_usd:g} a run; + means that more calls follow when "
+        "answers give too few new rows"
+    )
