@@ -254,9 +254,7 @@ class Leaking(Here):
 
     def outcome(self, protocol: Any, body: dict, model: str = "") -> tuple[int, dict]:
         status, answer = super().outcome(protocol, body, model)
-        return status, json.loads(
-            json.dumps(answer).replace("r\\u00e9ponse", SECRET).replace("r\\\\u00e9ponse", SECRET)
-        )
+        return status, json.loads(json.dumps(answer, ensure_ascii=False).replace("réponse", SECRET))
 
 
 @both

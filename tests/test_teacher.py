@@ -206,7 +206,7 @@ def test_calls_that_fail_are_made_again(provider: str, tmp_path: Path) -> None:
 @both
 def test_a_call_without_an_answer_in_time_is_made_again(provider: str, tmp_path: Path) -> None:
     with serve(faults=0.5, kinds=("timeout",), seed=1) as server:
-        outcomes, _ = pay(asking(server, provider, attempts=9, timeout=0.5), tmp_path, questions(4))
+        outcomes, _ = pay(asking(server, provider, attempts=9, timeout=0.25), tmp_path, questions(4))
         assert server.stats()["faults"]["timeout"] > 0
     assert [outcome.reason for outcome in outcomes] == [None] * 4
 
@@ -513,8 +513,8 @@ NESTED = {"$ref": "#/$defs/n", "$defs": {"n": {"type": "array", "items": {"$ref"
         (PAIR, "\ud800 is not JSON"),
     ],
     ids=[
-        "null", "array", "fenced", "twice", "deep", "deep and whole", "deep and recursive", "nan", "infinity", "too large",
-        "many digits", "half a pair in a name", "half a pair",
+        "null", "array", "fenced", "twice", "deep", "deep and whole", "deep and recursive", "nan", "infinity",
+        "too large", "many digits", "half a pair in a name", "half a pair",
     ],
 )  # fmt: skip
 def test_answers_that_are_no_use_are_asked_again_and_refused(

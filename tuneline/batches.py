@@ -17,7 +17,7 @@ import click
 
 from tuneline.answer_log import Answer
 from tuneline.files import write_json
-from tuneline.teacher import Outcome, Request, Stopped, Teacher, Unanswered, most_tokens
+from tuneline.teacher import Hopeless, Outcome, Request, Stopped, Teacher, Unanswered, most_tokens
 
 DISCOUNT = 0.5  # of the list price, by both services' price pages in 2026
 POLL, LONGEST_POLL = 1.0, 60.0  # seconds
@@ -55,7 +55,10 @@ async def pay_in_batches(teacher: Teacher, provider: BatchProvider, requests: li
     """
     folder = teacher.folder / "batches"
     for record in sorted(folder.glob("*.json")):  # of a run that was killed
-        await _collect(teacher, provider, json.loads(record.read_text("utf-8"))["id"], record)
+        try:
+            await _collect(teacher, provider, json.loads(record.read_text("utf-8"))["id"], record)
+        except Hopeless as error:
+            raise Hopeless(f"{error}; if the service has lost this batch, delete {record}") from None
     tried: dict[str, int] = {}
     while missing := dict(_unanswered(teacher, requests, tried)):
         chunk = dict(list(missing.items())[:LARGEST])

@@ -10,9 +10,8 @@ import click
 
 from tuneline.recipe import Asked, Form, read_recipe
 from tuneline.strategies import Seeds, Strategy
-from tuneline.teacher import Outcome, Settings, Teacher
+from tuneline.teacher import BYTES_A_TOKEN, Outcome, Settings, Teacher
 
-BYTES_A_TOKEN = 4  # a rough mean for English and French text
 SAMPLE = 200  # logged answers from which the length of the next ones is estimated
 
 

@@ -29,6 +29,7 @@ from tuneline.progress import Progress
 from tuneline.rates import Rate
 
 BACKOFF, LONGEST_BACKOFF = 0.5, 60.0  # seconds
+BYTES_A_TOKEN = 4  # a rough mean for English and French text
 KEYS = {"openai": "OPENAI_API_KEY", "gemini": "GEMINI_API_KEY"}
 FREE = Price(0.0, 0.0)
 
@@ -389,7 +390,7 @@ class Teacher:
         most = self.price.cost(most_in, most_out)
         await self._reserve(most)
         try:
-            answer = await provider.answer(request)
+            answer = with_usage(await provider.answer(request), request)
             self.charge(answer)  # before what was held back for it is free
             return answer
         finally:
@@ -420,6 +421,14 @@ def pause(attempt: int, asked_for: float | None, jitter: random.Random) -> float
     [1] AWS Architecture Blog, "Exponential Backoff And Jitter", 2015.
     """
     return (asked_for or 0.0) + jitter.uniform(0, min(LONGEST_BACKOFF, BACKOFF * 2 ** (attempt - 1)))
+
+
+def with_usage(answer: Answer, request: Request) -> Answer:
+    """The answer, with an estimate of its tokens where the service reports none: it is not free for that."""
+    if answer.tokens_in or answer.tokens_out:
+        return answer
+    long = len(answer.text.encode("utf-8", "surrogatepass"))
+    return replace(answer, tokens_in=most_tokens(request) // BYTES_A_TOKEN, tokens_out=long // BYTES_A_TOKEN)
 
 
 def most_tokens(request: Request) -> int:
