@@ -68,7 +68,6 @@ def copy_project(to: Path) -> Project:
     recipe = to / "recipes/query_json/recipe.yaml"
     recipe.write_text(recipe.read_text("utf-8").replace("rows: 3000", "rows: 20"), encoding="utf-8")
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    params["recipes"] = ["query_json"]
     params["adapters"] = {"query_json": params["adapters"]["query_json"]}
     params["adapters"]["query_json"]["train"] |= {"epochs": 0.7, "batch-size": 16, "evaluations": 2}
     params["adapters"]["query_json"]["max-new-tokens"] = 16
@@ -85,9 +84,11 @@ def copy_project(to: Path) -> Project:
 def ran_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A small copy whose pipeline has run once. Tests must leave it as they find it."""
     project = copy_project(tmp_path_factory.mktemp("project"))
-    assert project.repro() == [
-        "extract", "sdg", "curate", "trim", "split", "format", "baseline", "train", "eval",
-    ]  # fmt: skip
+    recipe_stages, adapter_stages = (
+        ["curate", "extract", "sdg"],
+        ["baseline", "eval", "format", "split", "train", "trim"],
+    )
+    assert sorted(project.repro()) == sorted(2 * recipe_stages + adapter_stages)
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "ran")
     return project
