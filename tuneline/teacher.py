@@ -355,6 +355,8 @@ class Teacher:
                     self.failures.append(self.without_secret(str(error)))
                     break
                 self.keep(key, answer)
+                if fault_in(answer, self._validator(asked.schema))[1] is None:
+                    break  # the usual end; following the log would say the same
                 found = self.follow(request)
             self.progress.update(done=1)
 
