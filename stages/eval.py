@@ -68,7 +68,14 @@ def measure_json(settings: JsonEval, recipe: Path, rows: list[Row], base: list[s
 
 
 def measure_judged(
-    settings: JudgeEval, recipe: Path, rows: list[Row], base: list[str], tuned: list[str], judge: Teacher
+    settings: JudgeEval,
+    recipe: Path,
+    rows: list[Row],
+    base: list[str],
+    tuned: list[str],
+    judge: Teacher,
+    samples: int,
+    seed: int,
 ) -> Measured:
     """Raises click.ClickException when the judge cannot be asked; a judgement that is refused is no zero."""
     if any("fields" not in row for row in rows):
@@ -93,7 +100,7 @@ def measure_judged(
             "judge_spend": spend.metrics(),
             **{
                 name: {
-                    side: judge_measures.by_group(scored, settings.good, key)
+                    side: judged_tables(scored, settings.good, key, samples, seed)
                     for side, scored in zip(("base", "tuned"), sides, strict=True)
                 }
                 for name, key in (("per_topic", "topic"), ("per_behavior", "expected"))
@@ -106,6 +113,16 @@ def measure_judged(
             for b, t in zip(*sides, strict=True)
         ],
     )
+
+
+def judged_tables(verdicts: list[judge_measures.Verdict], good: int, key: str, samples: int, seed: int) -> dict:
+    """A line for each value of `key`, with the 95 % interval of its score."""
+    table = judge_measures.by_group(verdicts, good, key)
+    for name, line in table.items():
+        mine = [v for v in verdicts if getattr(v, key) == name]
+        drawn = intervals(lambda picks, m=mine: judge_measures.measure(m, good, picks), len(mine), samples, seed)
+        line["score_interval"] = drawn["score"]
+    return table
 
 
 def evaluate(measured: Measured, samples: int, seed: int) -> tuple[dict, dict]:
@@ -193,7 +210,9 @@ def main(
         measured = measure_json(settings, recipe, rows, base_answers, tuned_answers)
     else:
         with Teacher(Settings(**judge_settings), answers) as judge:
-            measured = measure_judged(settings, recipe, rows, base_answers, tuned_answers, judge)
+            measured = measure_judged(
+                settings, recipe, rows, base_answers, tuned_answers, judge, bootstrap_samples, bootstrap_seed
+            )
     figures, beside = evaluate(measured, bootstrap_samples, bootstrap_seed)
     write_jsonl(
         predictions,
