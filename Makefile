@@ -14,7 +14,7 @@ INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint
 .PHONY: help setup repro test soak train-m4 snips predict show experiments diff answers-push answers-pull bench base clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .venv/bin/pip:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -78,5 +78,5 @@ bench: .venv/test ## speed as ratios against the plain alternative
 base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py
 
-clean: ## remove what the pipeline made; the metrics stay
-	rm -rf data adapters .tuneline
+clean: ## remove what the pipeline made; the metrics and the paid answers stay
+	rm -rf data adapters .tuneline/checkpoints .tuneline/external
