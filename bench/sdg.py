@@ -24,6 +24,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 from tests.teacher_server import Server, serve  # noqa: E402
+from tests.teaching import PAIR, STRATEGY  # noqa: E402
 
 CALLS, DELAY, CONCURRENCY = 2000, 0.05, 50
 WORDS = "lettre dossier mairie rue jardin lampe train repas voisin carnet marché pluie école fenêtre route café".split()
@@ -44,33 +45,12 @@ RECIPE = {
     "sdg": {
         "form": {"user": "${question}", "assistant": ["${answer}"]},
         "strategies": [
-            {
-                "kind": "teacher",
-                "name": "each",
-                "prompt": "sdg/prompt.md",
-                "answer": "sdg/answer.json",
-                "items": None,
-                "seeds": {"draw": "each", "count": 1},
-                "vary": {},
-                "per-call": 1,
-                "rows": 0,
-                "inherit": [],
-                "give": {},
-                "novelty": 1,
-                "give-up": 1,
-                "seed": 0,
-            }
+            STRATEGY,
         ],
     },
     "curate": {"near-duplicate": 1, "same-group": 1, "contamination": 1},
     "split": {"valid-groups": [], "test-groups": []},
     "eval": {"measures": "json", "intent": "type"},
-}
-ANSWER = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["question", "answer"],
-    "properties": {"question": {"type": "string", "minLength": 5}, "answer": {"type": "string", "minLength": 5}},
 }
 
 
@@ -84,7 +64,7 @@ class Workplace:
         (recipe / "sdg").mkdir(parents=True)
         (recipe / "recipe.yaml").write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
         (recipe / "sdg/prompt.md").write_text("Write this anew: ${seed.question}", encoding="utf-8")
-        (recipe / "sdg/answer.json").write_text(json.dumps(ANSWER), encoding="utf-8")
+        (recipe / "sdg/answer.json").write_text(json.dumps(PAIR), encoding="utf-8")
         self.write_rows(rows, seed)
 
     def write_rows(self, count: int, seed: int = 0) -> None:

@@ -20,8 +20,8 @@ from typing import Any
 import click
 
 from tuneline.files import Row, read_jsonl, whole_file, write_json, write_jsonl
-from tuneline.judge_offline import behavior_of
-from tuneline.judging import row_request, without_thinking
+from tuneline.judge_offline import behavior_of, visible
+from tuneline.judging import row_request
 from tuneline.language import other_language
 from tuneline.recipe import Checks, Curate, Judged, read_recipe
 from tuneline.rows import answer, question
@@ -57,7 +57,7 @@ class Groups:
 
 def check_row(row: Row, checks: Checks) -> tuple[str, str] | None:
     """(reason, detail) when a made row is not what the recipe asks for; None when it is."""
-    text = without_thinking(answer(row))
+    text = visible(answer(row))
     fields = row.get("fields", {})
     if not text:
         return "empty answer", ""

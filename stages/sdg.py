@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from tuneline.files import Row, iterate_jsonl, write_json, write_jsonl
-from tuneline.recipe import Asked, Form, Grammar, Recipe, read_recipe
+from tuneline.recipe import Asked, Grammar, Recipe, read_recipe
 from tuneline.rows import make_row, read_form
 from tuneline.strategies import Generation, Known, Seeds, Strategy
 from tuneline.teacher import Settings, Teacher, teacher_options
@@ -51,7 +51,7 @@ class Stage:
         self.spend = Counter[str]()
 
     def asked(self, seeds: Seeds) -> list[Strategy]:
-        form = self.settings.sdg.form or Form(user="${question}", assistant=["${answer}"])
+        form = self.settings.sdg.form
         return [Strategy(s, self.recipe, form, seeds) for s in self.chosen if isinstance(s, Asked)]
 
     def run(self, teacher: Teacher | None) -> Iterator[Row]:

@@ -7,7 +7,9 @@ from typing import Any
 import yaml
 
 from tests.recipe_folder import write_recipe
-from tuneline.teacher import Settings
+from tuneline.teacher import Outcome, Request, Settings, Teacher
+
+SECRET = "sk-very-secret-0123456789"
 
 SETTINGS: dict[str, Any] = {
     "provider": "openai",
@@ -50,6 +52,19 @@ PAIR = {
 
 def settings(**knobs: Any) -> Settings:
     return Settings(**{**SETTINGS, **knobs})
+
+
+def asking(server: Any, provider: str, **knobs: Any) -> Settings:
+    """The settings for a loopback server that speaks the provider's protocol."""
+    url = server.openai_url if provider == "openai" else server.gemini_url
+    return settings(provider=provider, base_url=url, **knobs)
+
+
+def pay(chosen: Settings, log: Path, requests: list[Request]) -> tuple[list[Outcome], Teacher]:
+    """What became of each request, and the teacher that was asked."""
+    with Teacher(chosen, log) as teacher:
+        teacher.pay(requests, "test", len(requests))
+        return [teacher.outcome(request) for request in requests], teacher
 
 
 def flags(chosen: Settings) -> list[str]:

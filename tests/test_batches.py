@@ -15,12 +15,10 @@ from aiohttp import web
 from tests import teacher_server
 from tests.conftest import ROOT
 from tests.scripted_server import Here, serve, served
-from tests.teaching import PAIR, settings
+from tests.teaching import PAIR, SECRET, asking, pay, settings
 from tuneline.answer_log import AnswerLog
 from tuneline.batches import batch_name
-from tuneline.teacher import Outcome, Request, Settings, Spend, Teacher
-
-SECRET = "sk-very-secret-0123456789"
+from tuneline.teacher import Request, Settings, Spend
 
 both = pytest.mark.parametrize("provider", ["openai", "gemini"])
 
@@ -34,20 +32,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def batching(server: Here, provider: str, **knobs: Any) -> Settings:
-    url = server.openai_url if provider == "openai" else server.gemini_url
-    return settings(provider=provider, base_url=url, **{"batch": True, **knobs})
+    return asking(server, provider, **{"batch": True, **knobs})
 
 
 def questions(count: int, first: int = 0) -> list[Request]:
     return [
         Request((("system", "Réponds en JSON."), ("user", f"Question {n}")), PAIR) for n in range(first, first + count)
     ]
-
-
-def pay(chosen: Settings, log: Path, requests: list[Request]) -> tuple[list[Outcome], Teacher]:
-    with Teacher(chosen, log) as teacher:
-        teacher.pay(requests, "test", len(requests))
-        return [teacher.outcome(request) for request in requests], teacher
 
 
 def refused(chosen: Settings, log: Path, requests: list[Request]) -> str:
@@ -155,8 +146,8 @@ RUN = """
 import sys
 from pathlib import Path
 import tuneline.batches
-from tests.test_batches import pay, questions
-from tests.teaching import settings
+from tests.test_batches import questions
+from tests.teaching import pay, settings
 
 tuneline.batches.POLL = 60.0
 provider, url, log = sys.argv[1:]

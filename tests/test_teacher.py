@@ -17,11 +17,10 @@ import pytest
 from tests.conftest import ROOT
 from tests.scripted_server import Here, scripted, serve
 from tests.teacher_server import BAD_ANSWER
-from tests.teaching import PAIR, settings
+from tests.teaching import PAIR, SECRET, asking, pay, settings
 from tuneline.answer_log import AnswerLog
 from tuneline.teacher import (
     LONGEST_BACKOFF,
-    Outcome,
     Request,
     Settings,
     Spend,
@@ -31,7 +30,6 @@ from tuneline.teacher import (
     pause,
 )
 
-SECRET = "sk-very-secret-0123456789"
 ANY = {"type": "object"}
 GOOD = '{"question": "Quelle heure ?", "answer": "Midi passé"}'
 SHORT = "Il manque la réponse, puisque ceci n'est pas du JSON"
@@ -60,19 +58,8 @@ def calm(calm_server: Here) -> Here:
     return calm_server
 
 
-def asking(server: Any, provider: str, **knobs: Any) -> Settings:
-    url = server.openai_url if provider == "openai" else server.gemini_url
-    return settings(provider=provider, base_url=url, **knobs)
-
-
 def questions(count: int, schema: Any = PAIR, text: str = "Question") -> list[Request]:
     return [Request((("system", "Réponds en JSON."), ("user", f"{text} {n}")), schema) for n in range(count)]
-
-
-def pay(chosen: Settings, log: Path, requests: list[Request]) -> tuple[list[Outcome], Teacher]:
-    with Teacher(chosen, log) as teacher:
-        teacher.pay(requests, "test", len(requests))
-        return [teacher.outcome(request) for request in requests], teacher
 
 
 def refused(chosen: Settings, log: Path, requests: list[Request]) -> str:
@@ -556,8 +543,8 @@ def test_a_body_that_is_no_answer_is_asked_for_again(provider: str, body: bytes,
 RUN = """
 import sys
 from pathlib import Path
-from tests.test_teacher import pay, questions
-from tests.teaching import settings
+from tests.test_teacher import questions
+from tests.teaching import pay, settings
 
 provider, url, log = sys.argv[1:]
 pay(settings(provider=provider, base_url=url, concurrency=2), Path(log), questions(40))

@@ -1,9 +1,9 @@
 """What a judge is asked about an answer or a training row, and the form of its judgement."""
 
-import re
 from typing import Any
 
 from tuneline.files import Row
+from tuneline.judge_offline import visible
 from tuneline.rows import answer, question
 from tuneline.teacher import Request
 from tuneline.templates import fill
@@ -31,18 +31,13 @@ ANSWER_SCHEMA = {
 }
 
 
-def without_thinking(text: str) -> str:
-    """The answer that a user sees: no reasoning between tags, closed or not."""
-    return re.sub(r"<thinking>.*?(?:</thinking>|\Z)", "", text, flags=re.DOTALL).strip()
-
-
 def row_request(row: Row, rubric: str) -> Request:
     """Asks whether a made row is worth training on."""
     fields = row.get("fields", {})
     facts = {
         "judge": "row",
         "question": fields.get("question") or question(row),
-        "answer": without_thinking(answer(row)),
+        "answer": visible(answer(row)),
         "behavior": fields.get("behavior", "direct"),
         "missing_info": fields.get("missing_info", []),
     }
@@ -55,7 +50,7 @@ def answer_request(row: Row, given: str, rubric: str) -> Request:
     facts = {
         "judge": "answer",
         "question": fields["question"],
-        "answer": without_thinking(given),
+        "answer": visible(given),
         "expected": fields["behavior"],
         "missing_info": fields["missing_info"],
         "reference": fields["answer"],

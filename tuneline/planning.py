@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tuneline.recipe import Asked, Form, read_recipe
+from tuneline.recipe import Asked, read_recipe
 from tuneline.strategies import Seeds, Strategy
 from tuneline.teacher import BYTES_A_TOKEN, Outcome, Settings, Teacher
 
@@ -53,14 +53,13 @@ def stage_options(root: Path, stage: str) -> dict[str, Any]:
 def plan(recipe: Path, rows: Path, answers: Path, settings: Settings) -> Iterator[Plan]:
     """A line for each strategy that asks a teacher. Nothing is sent."""
     read = read_recipe(recipe)
-    form = read.sdg.form or Form(user="${question}", assistant=["${answer}"])
     seeds = Seeds(rows)
     with Teacher(settings, answers, recipe / "sdg" / "offline.yaml") as teacher:
         long = typical_answer(teacher)
         for wanted in read.sdg.strategies:
             if not isinstance(wanted, Asked):
                 continue
-            strategy = Strategy(wanted, recipe, form, seeds)
+            strategy = Strategy(wanted, recipe, read.sdg.form, seeds)
             logged = tokens_in = 0
             calls = strategy.planned()
             for number in range(calls):

@@ -127,11 +127,14 @@ def _is_list(schema: dict[str, Any], key: str) -> bool:
     return isinstance(shape, dict) and shape.get("type") == "array" and key in schema.get("required", [])
 
 
+PLAIN = Form(user="${question}", assistant=["${answer}"])  # where the recipe gives no form
+
+
 class Strategy:
     """One strategy of a recipe, ready to plan its calls."""
 
-    def __init__(self, settings: Asked, folder: Path, form: Form, seeds: Seeds) -> None:
-        self.settings, self.folder, self.form, self.seeds = settings, folder, form, seeds
+    def __init__(self, settings: Asked, folder: Path, form: Form | None, seeds: Seeds) -> None:
+        self.settings, self.folder, self.form, self.seeds = settings, folder, form or PLAIN, seeds
         self.prompt_path = folder / settings.prompt
         self.prompt = read_prompt(self.prompt_path)
         self.prompt_hash = content_hash(self.prompt)
