@@ -21,7 +21,7 @@ help: ## list the targets
 	$(PYTHON) -m venv .venv
 
 .venv/repro: .venv/bin/pip $(SETUP)
-	$(INSTALL) '.[cuda]'
+	$(INSTALL) '.[cuda,papers]'
 	@touch $@
 
 .venv/mlx: .venv/repro
@@ -29,7 +29,7 @@ help: ## list the targets
 	@touch $@
 
 .venv/test: .venv/mlx
-	$(INSTALL) '.[test]'
+	$(INSTALL) '.[test,typeset]'
 	@touch $@
 
 setup: .venv/repro ## create .venv with the pinned versions
@@ -74,9 +74,11 @@ answers-pull: .venv/repro ## fetch the answers that others have paid; none is ov
 bench: .venv/test ## speed as ratios against the plain alternative
 	python bench/stages.py
 	python bench/sdg.py
+	python bench/papers.py
+	python bench/instructions.py
 
 base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py
 
 clean: ## remove what the pipeline made; the metrics and the paid answers stay
-	rm -rf data adapters .tuneline/checkpoints .tuneline/external
+	rm -rf data adapters .tuneline/checkpoints .tuneline/external .tuneline/pdf

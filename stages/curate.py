@@ -13,16 +13,18 @@ Each drop has its reason. Rows that a strategy made pass the recipe's checks, an
 
 import csv
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tuneline.documents import has_own_place
 from tuneline.files import Row, read_jsonl, whole_file, write_json, write_jsonl
 from tuneline.judge_offline import behavior_of, visible
 from tuneline.judging import row_request
 from tuneline.language import other_language
+from tuneline.personas import Persona, body, forbidden_words, parts, read_personas
 from tuneline.recipe import Checks, Curate, Judged, read_recipe
 from tuneline.rows import answer, question
 from tuneline.similarity import Index, signatures
@@ -55,7 +57,7 @@ class Groups:
             self.parent[group] = first
 
 
-def check_row(row: Row, checks: Checks) -> tuple[str, str] | None:
+def check_row(row: Row, checks: Checks, personas: dict[str, Persona] | None = None) -> tuple[str, str] | None:
     """(reason, detail) when a made row is not what the recipe asks for; None when it is."""
     text = visible(answer(row))
     fields = row.get("fields", {})
@@ -71,6 +73,19 @@ def check_row(row: Row, checks: Checks) -> tuple[str, str] | None:
             return "language", other
     if checks.behavior and (wrong := wrong_behavior(text, fields.get("behavior"))):
         return wrong, ""
+    return wrong_persona(answer(row), fields.get("persona"), personas) if personas else None
+
+
+def wrong_persona(text: str, name: str | None, personas: dict[str, Persona]) -> tuple[str, str] | None:
+    """Parts that are missing, and words that this reader must not meet."""
+    if name not in personas:
+        return "no persona", str(name)
+    persona = personas[name]
+    missing = [label for label, part in zip(persona.labels, parts(text, persona.labels), strict=True) if not part]
+    if missing:
+        return "missing field", ", ".join(missing)
+    if found := forbidden_words(body(text), persona.forbidden):
+        return "forbidden word", ", ".join(found)
     return None
 
 
@@ -87,37 +102,42 @@ def wrong_behavior(text: str, expected: str | None) -> str | None:
     return None
 
 
-def curate(rows: list[Row], settings: Curate) -> tuple[list[Row], list[Row]]:
+def curate(
+    rows: list[Row], settings: Curate, personas: dict[str, Persona] | None = None
+) -> tuple[list[Row], list[Row]]:
     """(kept, dropped). Source rows come first, so that a generated row never displaces one.
 
     A source's own test rows all stay, copies too: figures are only comparable on the same rows. Near
     source rows share a `group`, so that no split divides them: a row that is near to two groups
-    makes them one, named as the first of them.
+    makes them one, named as the first of them. Rows of several adapters are compared with their own only:
+    one text in three voices is no duplicate.
     """
     order = {"test": 0, "valid": 1}
     rows = sorted(rows, key=lambda row: (order.get(row.get("set"), 2), row["origin"] != "source"))
     prints = signatures(question(row) for row in rows)
-    held_out, kept_prints = Index(settings.contamination), Index(settings.near_duplicate)
+    held_out = defaultdict[str, Index](lambda: Index(settings.contamination))
+    kept_prints = defaultdict[str, Index](lambda: Index(settings.near_duplicate))
     sources, groups = Index(settings.same_group), Groups()
     kept: list[Row] = []
     group_of: dict[str, str] = {}  # by id
     dropped: list[Row] = []
     for row, signature in zip(rows, prints, strict=True):
         is_test = row.get("set") == "test"
+        adapter = row.get("adapter", "")
         if row["id"] in group_of and not is_test:
             dropped.append({**row, "reason": "duplicate", "of": row["id"]})
-        elif row["origin"] != "source" and (wrong := check_row(row, settings.checks)):
+        elif row["origin"] != "source" and (wrong := check_row(row, settings.checks, personas)):
             dropped.append({**row, "reason": wrong[0], "detail": wrong[1]})
-        elif not is_test and (near := held_out.similar(signature)):
+        elif not is_test and (near := held_out[adapter].similar(signature)):
             dropped.append({**row, "reason": "contamination", "of": near[0][1], "similarity": round(near[0][0], 4)})
-        elif not is_test and (near := kept_prints.similar(signature)):
+        elif not is_test and (near := kept_prints[adapter].similar(signature)):
             dropped.append({**row, "reason": "near duplicate", "of": near[0][1], "similarity": round(near[0][0], 4)})
         else:
             if "set" in row:
-                held_out.add(row["id"], signature)
+                held_out[adapter].add(row["id"], signature)
             if not is_test:
-                kept_prints.add(row["id"], signature)
-                if row["origin"] == "source":
+                kept_prints[adapter].add(row["id"], signature)
+                if has_own_place(row):
                     for _, other in sources.similar(signature):
                         groups.unite(group_of[other], row["group"])
                     sources.add(row["id"], signature)
@@ -181,7 +201,8 @@ def main(
 ) -> None:
     rows = read_jsonl(rows_path)
     settings = read_recipe(recipe).curate
-    kept, dropped = curate(rows, settings)
+    personas = read_personas(recipe / settings.checks.personas) if settings.checks.personas else None
+    kept, dropped = curate(rows, settings, personas)
     figures = {}
     if settings.judge:
         rubric = read_prompt(recipe / settings.judge.rubric)

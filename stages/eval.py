@@ -20,16 +20,18 @@ from typing import Any
 
 import click
 
-from tuneline import json_measures, judge_measures
+from tuneline import json_measures, judge_measures, persona_measures, toon_measures
 from tuneline.adapter import read_adapter
 from tuneline.base import read_base
 from tuneline.bootstrap import intervals
 from tuneline.files import Row, read_jsonl, whole_file, write_json, write_jsonl
-from tuneline.judging import answer_request
+from tuneline.judging import answer_request, persona_request
+from tuneline.persona_measures import read_answer
+from tuneline.personas import read_personas
 from tuneline.predictor import Predictor, predict_options
-from tuneline.recipe import JsonEval, JudgeEval, read_recipe
+from tuneline.recipe import JsonEval, JudgeEval, PersonaEval, ToonEval, read_recipe
 from tuneline.table import show_evaluation
-from tuneline.teacher import Settings, Spend, Teacher, teacher_options
+from tuneline.teacher import Outcome, Request, Settings, Spend, Teacher, teacher_options
 from tuneline.templates import read_prompt
 
 
@@ -84,14 +86,8 @@ def measure_judged(
     asked = [
         [answer_request(row, given, rubric) for row, given in zip(rows, side, strict=True)] for side in (base, tuned)
     ]
-    judge.pay([request for side in asked for request in side], "judge", 2 * len(rows))
-    spend = Spend(judge)
-    sides = []
-    for side in asked:
-        outcomes = [judge.outcome(request) for request in side]
-        for outcome in outcomes:
-            spend.add(outcome.keys)
-        sides.append([judge_measures.read_verdict(row, o) for row, o in zip(rows, outcomes, strict=True)])
+    outcomes, spend = judge_all(judge, asked)
+    sides = [[judge_measures.read_verdict(r, o) for r, o in zip(rows, side, strict=True)] for side in outcomes]
     return Measured(
         *sides,
         figures=lambda scored, picks=None: judge_measures.measure(scored, settings.good, picks),
@@ -113,6 +109,96 @@ def measure_judged(
             for b, t in zip(*sides, strict=True)
         ],
     )
+
+
+def measure_personas(
+    settings: PersonaEval,
+    recipe: Path,
+    rows: list[Row],
+    base: list[str],
+    tuned: list[str],
+    judge: Teacher,
+    adapter: str,
+) -> Measured:
+    """Raises click.ClickException when a row names no persona that has rules."""
+    personas = read_personas(recipe / settings.rules)
+    if unknown := sorted({str(row.get("fields", {}).get("persona")) for row in rows} - set(personas)):
+        raise click.ClickException(f"{recipe / settings.rules} has no persona {', '.join(unknown)}; correct sdg's give")
+    rubrics = {name: read_prompt(recipe / persona.rubric) for name, persona in personas.items()}
+
+    def request(row: Row, given: str) -> Request:
+        name = row["fields"]["persona"]
+        return persona_request(row, given, personas[name], rubrics[name])
+
+    asked = [[request(row, given) for row, given in zip(rows, side, strict=True)] for side in (base, tuned)]
+    outcomes, spend = judge_all(judge, asked)
+    sides = [
+        [read_answer(row, given, personas, outcome) for row, given, outcome in zip(rows, side, told, strict=True)]
+        for side, told in zip((base, tuned), outcomes, strict=True)
+    ]
+    return Measured(
+        *sides,
+        figures=lambda scored, picks=None: persona_measures.measure(scored, settings.good, picks),
+        tables={
+            "judge": judge.name,
+            "judge_spend": spend.metrics(),
+            "recipe": recipe.name,
+            "cross": [
+                *persona_measures.cross(f"base, asked as {adapter}", sides[0]),
+                *persona_measures.cross(adapter, sides[1]),
+            ],
+            "per_check": {
+                side: persona_measures.per_check(scored) for side, scored in zip(("base", "tuned"), sides, strict=True)
+            },
+        },
+        confusion=[(r.persona, r.fits) for r in sides[1]],
+        marks=[
+            {"judged": {side: [r.score, r.rules[r.persona], r.reason] for side, r in (("base", b), ("tuned", t))}}
+            for b, t in zip(*sides, strict=True)
+        ],
+    )
+
+
+def measure_toon(recipe: Path, rows: list[Row], base: list[str], tuned: list[str], samples: int, seed: int) -> Measured:
+    """Raises click.ClickException when a reference is no record of the recipe's schema."""
+    scorer = toon_measures.Scorer(recipe / "schema.json")
+    complexities = [row.get("fields", {}).get("complexity", "") for row in rows]
+    references = [row["messages"][-1]["content"] for row in rows]
+    sides = [
+        [scorer.score(*one) for one in zip(given, references, complexities, strict=True)] for given in (base, tuned)
+    ]
+
+    def table(key: str) -> dict[str, dict]:
+        groups = [row.get("fields", {}).get(key, "") for row in rows]
+        return {
+            side: {
+                name: toon_measures.line([r for r, g in zip(read, groups, strict=True) if g == name], samples, seed)
+                for name in sorted(set(groups))
+            }
+            for side, read in zip(("base", "tuned"), sides, strict=True)
+        }
+
+    return Measured(
+        *sides,
+        figures=toon_measures.measure,
+        tables={
+            "per_complexity": table("complexity"),
+            "per_origin": table("from"),
+            "worst": toon_measures.worst(sides[1]),
+        },
+        confusion=toon_measures.sections(sides[1]),
+        marks=[{"exact": r.exact} for r in sides[1]],
+    )
+
+
+def judge_all(judge: Teacher, asked: list[list[Request]]) -> tuple[list[list[Outcome]], Spend]:
+    """The judge's outcomes for base and tuned, in order, and what they cost."""
+    judge.pay([request for side in asked for request in side], "judge", sum(map(len, asked)))
+    spend = Spend(judge)
+    outcomes = [[judge.outcome(request) for request in side] for side in asked]
+    for outcome in (one for side in outcomes for one in side):
+        spend.add(outcome.keys)
+    return outcomes, spend
 
 
 def judged_tables(verdicts: list[judge_measures.Verdict], good: int, key: str, samples: int, seed: int) -> dict:
@@ -208,6 +294,11 @@ def main(
 
     if isinstance(settings, JsonEval):
         measured = measure_json(settings, recipe, rows, base_answers, tuned_answers)
+    elif isinstance(settings, ToonEval):
+        measured = measure_toon(recipe, rows, base_answers, tuned_answers, bootstrap_samples, bootstrap_seed)
+    elif isinstance(settings, PersonaEval):
+        with Teacher(Settings(**judge_settings), answers) as judge:
+            measured = measure_personas(settings, recipe, rows, base_answers, tuned_answers, judge, adapter_folder.name)
     else:
         with Teacher(Settings(**judge_settings), answers) as judge:
             measured = measure_judged(

@@ -1,11 +1,11 @@
 """Sources → rows with an id, a group and where they come from.
 
-In: the files that the recipe names, in any input form, or external sources.
-Out: extract.jsonl, the refused rows beside it, and their counts.
+In: the files that the recipe names, in any input form, external sources, or papers as PDFs.
+Out: extract.jsonl, the refused rows beside it, their counts; of papers, Markdown and figures too.
 
     python -m stages.extract --recipe recipes/query_json --out data/query_json/extract.jsonl \\
-        --rejects data/query_json/extract.rejects.jsonl --metrics metrics/query_json/extract.json \\
-        --state .tuneline
+        --rejects data/query_json/extract.rejects.jsonl --documents data/query_json/documents \\
+        --metrics metrics/query_json/extract.json --state .tuneline
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,16 @@ import click
 from jsonschema import Draft202012Validator
 
 from tuneline.annotated_spans import read_annotated
+from tuneline.arxiv_manifest import Service
 from tuneline.external import fetch_external, read_external
-from tuneline.files import Row, write_counts, write_jsonl
+from tuneline.files import Row, whole_folder, write_counts, write_jsonl
 from tuneline.form import read_fields
 from tuneline.inputs import read_records
-from tuneline.recipe import Extract, read_recipe
+from tuneline.papers import cores, read_papers
+from tuneline.recipe import CasesExtract, Extract, PapersExtract, read_recipe
 from tuneline.rows import BadRow, make_row, read_form
 from tuneline.schemas import read_schema
+from tuneline.succession.extraction import read_cases
 
 
 def extract_file(path: Path, name: str, settings: Extract, check: Draft202012Validator | None = None) -> Iterator[Row]:
@@ -46,14 +49,8 @@ def local_files(folder: Path, state: Path) -> dict[str, Path]:
     return files
 
 
-@click.command()
-@click.option("--recipe", type=click.Path(path_type=Path), required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--rejects", type=click.Path(path_type=Path), required=True)
-@click.option("--metrics", type=click.Path(path_type=Path), required=True)
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored folder for downloads.")
-def main(recipe: Path, out: Path, rejects: Path, metrics: Path, state: Path) -> None:
-    settings = read_recipe(recipe).extract
+def read_rows(recipe: Path, settings: Extract, state: Path) -> tuple[list[Row], list[Row]]:
+    """(rows, refused) of the files that the recipe names. Raises click.ClickException when one is not there."""
     files = local_files(recipe / "source", state)
     names = (*settings.train, *settings.valid, *settings.test)
     missing = [name for name in names if name not in files]
@@ -68,19 +65,42 @@ def main(recipe: Path, out: Path, rejects: Path, metrics: Path, state: Path) -> 
                 refused.append(row)
             else:
                 rows.append({**row, **held_out.get(name, {})})
+    return rows, refused
+
+
+@click.command()
+@click.option("--recipe", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--rejects", type=click.Path(path_type=Path), required=True)
+@click.option("--documents", type=click.Path(path_type=Path), required=True, help="Markdown, figures, fetched PDFs.")
+@click.option("--metrics", type=click.Path(path_type=Path), required=True)
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored folder for downloads.")
+def main(recipe: Path, out: Path, rejects: Path, documents: Path, metrics: Path, state: Path) -> None:
+    settings = read_recipe(recipe).extract
+    source = recipe / "source"
+    with whole_folder(documents) as part:
+        counts: dict[str, int] = {}
+        if isinstance(settings, PapersExtract):
+            rows, refused, counts = read_papers(source, settings, state, part, Service(), cores())
+        elif isinstance(settings, CasesExtract):
+            rows, refused, counts = read_cases(source, settings, part)
+        else:
+            rows, refused = read_rows(recipe, settings, state)
     write_jsonl(rejects, refused)
     for row in refused[:10]:
-        click.echo(f"refused {recipe / 'source' / row['file']}:{row['line']}: {row['detail']}", err=True)
-    read = len(rows) + len(refused)
+        where = f"{source / row['file']}:{row['line']}" if "line" in row else row["file"]
+        click.echo(f"refused {where}: {row['detail']}", err=True)
     if not rows:
-        raise click.ClickException(f"{recipe / 'source'}: no usable row; see {rejects}")
+        raise click.ClickException(f"{source}: no usable row; see {rejects}")
+    papers = counts.pop("papers", None)
+    read, what = (len(rows) + len(refused), "rows") if papers is None else (papers, "papers")
     if len(refused) > settings.max_reject_share * read:
         raise click.ClickException(
-            f"{len(refused)} of {read} rows refused, more than max-reject-share "
+            f"{len(refused)} of {read} {what} refused, more than max-reject-share "
             f"{settings.max_reject_share:g} of {recipe / 'recipe.yaml'}; see {rejects}"
         )
     write_jsonl(out, rows)
-    write_counts(metrics, read, len(rows), refused)
+    write_counts(metrics, read, read - len(refused), refused, **counts)
 
 
 if __name__ == "__main__":

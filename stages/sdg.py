@@ -1,4 +1,4 @@
-"""Rows → rows and those that the recipe's strategies add; with none, the rows pass.
+"""Rows → rows and those that the recipe's strategies add; with none, the rows pass. Documents are only asked about.
 
 A strategy of kind `grammar` draws rows from templates, one of kind `teacher` asks a model. Every
 answer of a model is logged under --answers and paid once: a run that was stopped goes on.
@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from tuneline.documents import is_document
 from tuneline.files import Row, iterate_jsonl, write_json, write_jsonl
 from tuneline.recipe import Asked, Grammar, Recipe, read_recipe
 from tuneline.rows import make_row, read_form
@@ -57,7 +58,10 @@ class Stage:
     def run(self, teacher: Teacher | None) -> Iterator[Row]:
         for row in iterate_jsonl(self.rows_path):
             self.metrics["in"] += 1
-            yield row
+            if is_document(row):
+                self.metrics["documents"] = self.metrics.get("documents", 0) + 1
+            else:
+                yield row
         seeds = Seeds(self.rows_path)
         strategies = {strategy.settings.name: strategy for strategy in self.asked(seeds)}
         known = self._known() if any(s.settings.novelty < 1 for s in strategies.values()) else Known()
@@ -79,7 +83,8 @@ class Stage:
 
         known = Known()
         for row in iterate_jsonl(self.rows_path):
-            known.add(question(row))
+            if not is_document(row):
+                known.add(question(row))
         return known
 
     def _count(self, name: str, generation: Generation) -> None:

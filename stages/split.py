@@ -1,12 +1,13 @@
 """Rows → train, valid and test, by hash of each row's group.
 
-Stable when rows are added, the same for all adapters of a recipe. A source's own test rows are the
-test set; rows that a strategy made are for training only, and go when their lineage touches a
+Stable when rows are added, the same for all adapters of a recipe. --held-out of the groups are for
+validation and test, half each, at least one; a source's own test rows are the test set, and then
+validation has all of it. Rows that a strategy made are for training only, and go when their lineage touches a
 validation or test group.
 
     python -m stages.split --rows data/query_json/trim.jsonl --recipe recipes/query_json \\
         --out data/query_json/split --metrics metrics/query_json/split.json \\
-        --valid 0.15 --test 0.15 --seed 0
+        --held-out 0.15 --seed 0
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from tuneline.documents import has_own_place
 from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
 from tuneline.recipe import Split, read_recipe
 
@@ -41,7 +43,8 @@ def place(group: str, settings: Split, valid: float, test: float, seed: int) -> 
 def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int) -> dict[str, list[Row]]:
     """Rows by set, and under "dropped", with the reason, those that would divide a held-out group.
 
-    Where the source has its own validation rows, their groups are the validation set. Dropped are source
+    Rows that answer about a document stand where its group does, as source rows do. Where the source
+    has its own validation rows, their groups are the validation set. Dropped are source
     rows of a group that the source's own test set has, and made rows whose lineage touches a held-out
     group, or a row that an earlier stage dropped: nobody knows where that stood.
     """
@@ -50,7 +53,7 @@ def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int
     sets: dict[str, list[Row]] = {name: [] for name in (*SETS, "dropped")}
     touched: dict[str, set[str]] = {}  # id → the sets that the row and its ancestors stand in
     for row in rows:
-        if row["origin"] == "source":
+        if has_own_place(row):
             if row["group"] in tested:
                 name = "test"
             elif row["group"] in validated:
@@ -64,7 +67,7 @@ def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int
             else:
                 sets[name].append(row)
     for row in rows:
-        if row["origin"] != "source":
+        if not has_own_place(row):
             parents = [touched.get(parent, {"dropped"}) for parent in row.get("lineage", ())]
             touched[row["id"]] = {"train"}.union(*parents)
             if held := sorted(touched[row["id"]] - {"train"}):
@@ -74,15 +77,27 @@ def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int
     return sets
 
 
+def fill_sets(sets: dict[str, list[Row]], names: list[str], seed: int) -> None:
+    """Gives each empty one of the named sets the training group that is first by hash, while training keeps one.
+
+    Only a corpus of a few groups wants this: a set's share of them by hash may be none.
+    """
+    for name in names:
+        groups = sorted({row["group"] for row in sets["train"]}, key=lambda group: (unit_hash(seed, group), group))
+        if sets[name] or len(groups) < 2:
+            continue
+        sets[name] = [row for row in sets["train"] if row["group"] == groups[0]]
+        sets["train"] = [row for row in sets["train"] if row["group"] != groups[0]]
+
+
 @click.command()
 @click.option("--rows", "rows_path", type=click.Path(path_type=Path), required=True)
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
-@click.option("--valid", type=click.FloatRange(0, 1), required=True, help="Share of the groups.")
-@click.option("--test", type=click.FloatRange(0, 1), required=True, help="Share, when the source has no test set.")
+@click.option("--held-out", type=click.FloatRange(0, 1), required=True, help="Share of the groups.")
 @click.option("--seed", type=int, required=True)
-def main(rows_path: Path, recipe: Path, out: Path, metrics: Path, valid: float, test: float, seed: int) -> None:
+def main(rows_path: Path, recipe: Path, out: Path, metrics: Path, held_out: float, seed: int) -> None:
     rows = read_jsonl(rows_path)
     settings = read_recipe(recipe).split
     unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in rows})
@@ -90,7 +105,11 @@ def main(rows_path: Path, recipe: Path, out: Path, metrics: Path, valid: float, 
         raise click.ClickException(
             f"{recipe / 'recipe.yaml'}: split names groups that no row has: {', '.join(unknown)}"
         )
-    sets = split(rows, settings, valid, test, seed)
+    own_test = any(row.get("set") == "test" for row in rows)
+    test = 0.0 if own_test else held_out / 2
+    sets = split(rows, settings, held_out - test, test, seed)
+    if held_out and not any(row.get("lineage") for row in rows):  # they would stand beside what they grew from
+        fill_sets(sets, ["valid", "test"], seed)
     for name in SETS:
         if not sets[name]:
             raise click.ClickException(f"no row for {name}: bring more rows, or change split in params.yaml")

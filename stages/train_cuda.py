@@ -4,7 +4,7 @@ Trains on the very ids that format wrote. The adapter with the best validation l
 killed run goes on from its last checkpoint, which lies outside the outputs.
 
     python -m stages.train_cuda --tokens data/query_json/tokens --base models/tiny \\
-        --recipe recipes/query_json --out adapters/query_json --curves metrics/query_json/curves \\
+        --recipe recipes/query_json --prefix "" --out adapters/query_json --curves metrics/query_json/curves \\
         --summary metrics/query_json/training_summary.json --state .tuneline --quantization none \\
         --learning-rate 0.002 --epochs 3 --batch-size 8 --accumulation 1 --warmup 0.05 \\
         --weight-decay 0 --evaluations 5 --precision bfloat16 --seed 0 --rank 32 --scale 2 \\
@@ -126,6 +126,7 @@ def read_curves(history: list[dict[str, Any]]) -> Curves:
 @click.option("--tokens", type=click.Path(path_type=Path), required=True)
 @click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
+@click.option("--prefix", required=True, help="What stands before each question; may be empty.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--curves", "curves_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--summary", type=click.Path(path_type=Path), required=True)
@@ -135,6 +136,7 @@ def main(
     tokens: Path,
     base_folder: Path,
     recipe: Path,
+    prefix: str,
     out: Path,
     curves_folder: Path,
     summary: Path,
@@ -160,7 +162,7 @@ def main(
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         record["device"] = str(trainer.model.device)
     curves = read_curves(trainer.state.log_history)
-    adapter = Adapter(base=base_folder, quantization=settings.quantization, backend="cuda")
+    adapter = Adapter(base=base_folder, quantization=settings.quantization, backend="cuda", prefix=prefix.strip())
     config = lora_config(base, settings.rank, settings.scale, settings.dropout, settings.target)
     with whole_folder(out) as part:
         save_weights(trainer.model, part)

@@ -7,7 +7,7 @@ spells out a special token is dropped: the tokenizer would read an end of turn t
     python -m stages.trim --rows data/query_json/curate.jsonl --recipe recipes/query_json \\
         --base models/tiny --out data/query_json/trim.jsonl \\
         --drops data/query_json/trim.drops.jsonl --metrics metrics/query_json/trim.json \\
-        --max-tokens 512 --over-long cut
+        --adapter query_json --prefix "" --max-tokens 2048 --over-long cut
 """
 
 import gc
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from tuneline.asking import dress
 from tuneline.base import read_base
 from tuneline.chat import Chat, load_chat
 from tuneline.files import Row, read_jsonl, write_counts, write_jsonl
@@ -24,15 +25,13 @@ CUT = " […]"
 SENTENCE_END = re.compile(r"[.!?…][\"'’»”)]*(?=\s)|(?=\n)")
 
 
-def with_system(row: Row, system: str) -> Row:
-    """The row's messages under the recipe's system prompt, unless it has its own or is only text."""
-    if not system or "text" in row or row["messages"][0]["role"] == "system":
-        return row
-    return {**row, "messages": [{"role": "system", "content": system}, *row["messages"]]}
+def dressed(row: Row, system: str, prefix: str) -> Row:
+    """The row's messages as the model is asked; a row that is only text stays as it is."""
+    return row if "text" in row else {**row, "messages": dress(row["messages"], system, prefix)}
 
 
-def cut_user(row: Row, chat: Chat, max_tokens: int) -> Row | None:
-    """The row with its last user message cut at a sentence end so that it fits; None if none does."""
+def cut_user(row: Row, chat: Chat, max_tokens: int, system: str, prefix: str) -> Row | None:
+    """The dressed row with its last user message cut at a sentence end so that it fits; None if none does."""
     if "text" in row:
         return None
     index = max(i for i, m in enumerate(row["messages"]) if m["role"] == "user")
@@ -43,7 +42,7 @@ def cut_user(row: Row, chat: Chat, max_tokens: int) -> Row | None:
         middle = (low + high) // 2
         messages = list(row["messages"])
         messages[index] = {"role": "user", "content": content[: ends[middle]].rstrip() + CUT}
-        candidate = {**row, "messages": messages, "cut": True}
+        candidate = dressed({**row, "messages": messages, "cut": True}, system, prefix)
         if chat.count([candidate], max_tokens)[0] <= max_tokens:
             low, best = middle + 1, candidate
         else:
@@ -51,17 +50,19 @@ def cut_user(row: Row, chat: Chat, max_tokens: int) -> Row | None:
     return best
 
 
-def trim(rows: list[Row], chat: Chat, system: str, max_tokens: int, cut: bool) -> tuple[list[Row], list[Row]]:
+def trim(
+    rows: list[Row], chat: Chat, system: str, prefix: str, max_tokens: int, cut: bool
+) -> tuple[list[Row], list[Row]]:
     """(kept, dropped), in the order of the rows."""
-    rows = [with_system(row, system) for row in rows]
     kept: list[Row] = []
     dropped: list[Row] = []
-    for row, size in zip(rows, chat.count(rows, max_tokens), strict=True):
+    whole = [dressed(row, system, prefix) for row in rows]
+    for bare, row, size in zip(rows, whole, chat.count(whole, max_tokens), strict=True):
         if token := chat.special_in(row):
             dropped.append({**row, "reason": "special token in the text", "token": token})
         elif size <= max_tokens:
             kept.append(row)
-        elif cut and (shorter := cut_user(row, chat, max_tokens)):
+        elif cut and (shorter := cut_user(bare, chat, max_tokens, system, prefix)):
             kept.append(shorter)
         else:
             dropped.append({**row, "reason": "over-long", "tokens": size})
@@ -75,6 +76,8 @@ def trim(rows: list[Row], chat: Chat, system: str, max_tokens: int, cut: bool) -
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--drops", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
+@click.option("--adapter", required=True, help="Rows that are another adapter's stay out.")
+@click.option("--prefix", required=True, help="Before each question; may be empty.")
 @click.option("--max-tokens", type=click.IntRange(1), required=True)
 @click.option("--over-long", type=click.Choice(["cut", "drop"]), required=True)
 def main(
@@ -84,18 +87,24 @@ def main(
     out: Path,
     drops: Path,
     metrics: Path,
+    adapter: str,
+    prefix: str,
     max_tokens: int,
     over_long: str,
 ) -> None:
     base = read_base(base_folder)
     if max_tokens > base.context:
         raise click.ClickException(f"trim.max-tokens {max_tokens} is over the {base.context} of {base_folder}")
-    rows = read_jsonl(rows_path)
+    rows = [row for row in read_jsonl(rows_path) if row.get("adapter", adapter) == adapter]
+    if not rows:
+        raise click.ClickException(
+            f"{rows_path} has no row for {adapter}; {recipe / 'recipe.yaml'} names adapters in sdg"
+        )
     system = (recipe / "system.md").read_text("utf-8").strip()
-    kept, dropped = trim(rows, load_chat(base), system, max_tokens, over_long == "cut")
+    kept, dropped = trim(rows, load_chat(base), system, prefix.strip(), max_tokens, over_long == "cut")
     write_jsonl(drops, dropped)
     write_jsonl(out, kept)
-    write_counts(metrics, len(rows), len(kept), dropped)
+    write_counts(metrics, len(rows), len(kept), dropped, cut=sum("cut" in row for row in kept))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def run(recipe: Path) -> Result:
     return CliRunner().invoke(
         main,
         ["--recipe", str(recipe), "--out", str(out / "extract.jsonl"), "--rejects", str(out / "rejects.jsonl"),
+         "--documents", str(out / "documents"),
          "--metrics", str(out / "extract.json"), "--state", str(recipe / "state")],
     )  # fmt: skip
 
@@ -134,7 +135,7 @@ def test_an_unknown_section_and_an_unknown_key_in_a_list_name_the_valid_ones(tmp
     [
         ("", "the file: input should be"),
         ("extract: [", "recipe.yaml: while parsing"),
-        ("extract: {kind: pdf, train: [], test: [], max-reject-share: 2}", "extract.kind: input should be 'rows' or"),
+        ("extract: {kind: pdf, train: [], test: [], max-reject-share: 2}", "extract: input tag 'pdf' found"),
     ],
 )
 def test_a_malformed_recipe_is_one_line(tmp_path: Path, content: str, message: str) -> None:

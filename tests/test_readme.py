@@ -12,13 +12,15 @@ from tests.conftest import Project
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-# Said in the README, run elsewhere: the tests themselves, and mlx on a CPU.
-ELSEWHERE = ("make test",)
+# Said in the README, run elsewhere: the tests themselves; papers and instructions, which want a service (their own
+# tests have one on loopback).
+ELSEWHERE = ("make test", "tuneline papers", "tuneline predict --adapter adapters/eli5", "tuneline instructions")
 SET_UP = ("-o", ".venv/repro")  # the copy uses this environment as it is
 
 
 def shown_commands() -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    blocks = [block.replace("\\\n", " ") for block in blocks]
     lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
 

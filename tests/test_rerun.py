@@ -37,7 +37,7 @@ def test_eval_reruns_alone_when_its_script_changes(project: Project) -> None:
 def test_split_ratio_leaves_what_is_before(project: Project) -> None:
     params = project.root / "params.yaml"
     values = yaml.safe_load(params.read_text("utf-8"))
-    values["split"]["valid"] = 0.3
+    values["split"]["held-out"] = 0.3
     params.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     ran = project.repro()
     assert ran[0] == "split"

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stages.split import main, place, split, unit_hash
+from stages.split import SETS, main, place, split, unit_hash
 from tests.recipe_folder import write_recipe
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.recipe import Split
@@ -173,11 +173,11 @@ def test_a_set_that_names_no_group_has_its_share() -> None:
 # The stage
 
 
-def run(tmp_path: Path, rows: list[dict], valid: str = "0.3", **groups: list[str]) -> Result:
+def run(tmp_path: Path, rows: list[dict], held_out: float = 0.6, **groups: list[str]) -> Result:
     recipe = write_recipe(tmp_path / "r", split={name.replace("_", "-"): names for name, names in groups.items()})
     write_jsonl(tmp_path / "rows.jsonl", rows)
     words = ["--rows", tmp_path / "rows.jsonl", "--recipe", recipe, "--out", tmp_path / "split"]
-    words += ["--metrics", tmp_path / "m.json", "--valid", valid, "--test", 0.3, "--seed", 1]
+    words += ["--metrics", tmp_path / "m.json", "--held-out", held_out, "--seed", 1]
     return CliRunner().invoke(main, list(map(str, words)))
 
 
@@ -193,10 +193,42 @@ def test_the_stage_writes_each_set_and_counts_them(tmp_path: Path) -> None:
 
 
 def test_an_empty_set_stops_the_run_and_writes_nothing(tmp_path: Path) -> None:
-    result = run(tmp_path, [row(str(i)) for i in range(40)], valid="0")
+    result = run(tmp_path, [row(str(i)) for i in range(40)], held_out=0)
     assert result.exit_code == 1
     assert "Error: no row for valid: bring more rows, or change split in params.yaml" in result.output
     assert not (tmp_path / "split").exists()
+
+
+def test_half_of_what_is_held_out_is_for_validation(tmp_path: Path) -> None:
+    run(tmp_path / "free", [row(str(i)) for i in range(2000)], 0.15)
+    counts = json.loads((tmp_path / "free/m.json").read_text())
+    assert 120 < counts["valid"] < 180
+    assert 120 < counts["test"] < 180
+    run(tmp_path / "tested", [row(str(i)) for i in range(2000)] + [row("t", set="test")], 0.15)
+    counts = json.loads((tmp_path / "tested/m.json").read_text())
+    assert 250 < counts["valid"] < 350
+    assert counts["test"] == 1
+
+
+def test_a_corpus_of_three_groups_has_all_sets(tmp_path: Path) -> None:
+    rows = [row(f"{group}{i}", group) for group in "abc" for i in range(4)]
+    assert run(tmp_path, rows, 0.15).exit_code == 0
+    sets = {name: {one["group"] for one in read_jsonl(tmp_path / f"split/{name}.jsonl")} for name in SETS}
+    assert sorted(map(len, sets.values())) == [1, 1, 1]
+    assert set.union(*sets.values()) == set("abc")
+
+
+def test_rows_about_a_document_stand_where_it_does() -> None:
+    rows = [row(f"{group}{i}", group, "eli5", document=group) for group in "abcd" for i in range(3)]
+    for one in rows:
+        del one["lineage"]
+    sets = split(rows, Split(valid_groups=["a"], test_groups=["b"]), 0.1, 0.1, 0)
+    assert {name: {one["group"] for one in sets[name]} for name in sets} == {
+        "train": {"c", "d"},
+        "valid": {"a"},
+        "test": {"b"},
+        "dropped": set(),
+    }
 
 
 def test_a_group_that_no_row_has_is_named(tmp_path: Path) -> None:

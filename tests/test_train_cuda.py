@@ -24,6 +24,7 @@ from tuneline.rows import make_row, read_form
 from tuneline.tokens import write_tokenizer_name, write_tokens
 
 FLAGS = {
+    "prefix": "Explain:",
     "quantization": "none",
     "learning-rate": 0.01,
     "epochs": 3,

@@ -68,6 +68,7 @@ def arguments(place: Path, out: Path, **changed: object) -> list[str]:
         "curves": out / "curves",
         "summary": out / "summary.json",
         "state": out / "state",
+        "prefix": "Explain:",
         "quantization": "none",
         "learning-rate": 0.02,
         "epochs": 2,

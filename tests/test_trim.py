@@ -1,6 +1,7 @@
 """trim: what is cut, what is dropped, and that an answer is never touched."""
 
 import json
+import shutil
 from pathlib import Path
 
 import click
@@ -50,14 +51,14 @@ def size(chat: Chat, one: dict) -> int:
 
 def test_a_row_that_fits_passes_as_it_is(chat: Chat) -> None:
     rows = [row(DOCUMENT), row("short")]
-    assert trim(rows, chat, "", size(chat, rows[0]), cut=True) == (rows, [])
+    assert trim(rows, chat, "", "", size(chat, rows[0]), cut=True) == (rows, [])
 
 
 def test_a_row_is_cut_at_the_last_sentence_end_that_fits_and_says_so(chat: Chat) -> None:
     whole = row(DOCUMENT)
     seen = set()
     for limit in range(size(chat, whole)):
-        kept, dropped = trim([whole], chat, "", limit, cut=True)
+        kept, dropped = trim([whole], chat, "", "", limit, cut=True)
         fitting = [left for left in LEFT if size(chat, row(left + CUT)) <= limit]
         if not fitting:
             assert (kept, dropped) == ([], [{**whole, "reason": "over-long", "tokens": size(chat, whole)}])
@@ -71,35 +72,35 @@ def test_a_row_is_cut_at_the_last_sentence_end_that_fits_and_says_so(chat: Chat)
 
 
 def test_nothing_is_left_but_a_sign_of_cutting_in_no_row(chat: Chat) -> None:
-    kept, dropped = trim([row("\n\n" + "word " * 100)], chat, "", 40, cut=True)
+    kept, dropped = trim([row("\n\n" + "word " * 100)], chat, "", "", 40, cut=True)
     assert (kept, [drop["reason"] for drop in dropped]) == ([], ["over-long"])
 
 
 def test_the_last_question_is_the_one_that_is_cut(chat: Chat) -> None:
     before = [{"role": "user", "content": "One. Two. Three."}, {"role": "assistant", "content": "Four. Five."}]
     whole = row(DOCUMENT, "an answer. of two", *before)
-    (one,), _ = trim([whole], chat, "", size(chat, whole) - 10, cut=True)
+    (one,), _ = trim([whole], chat, "", "", size(chat, whole) - 10, cut=True)
     assert one["messages"][:2] == before
     assert one["messages"][2]["content"].endswith(CUT)
     assert one["messages"][3] == whole["messages"][3]
 
 
 def test_an_answer_that_is_too_long_alone_is_dropped(chat: Chat) -> None:
-    kept, dropped = trim([row("One. Two.", "long. " * 100)], chat, "", 60, cut=True)
+    kept, dropped = trim([row("One. Two.", "long. " * 100)], chat, "", "", 60, cut=True)
     assert (kept, [drop["reason"] for drop in dropped]) == ([], ["over-long"])
 
 
 def test_dropping_cuts_nothing(chat: Chat) -> None:
     rows = [row(DOCUMENT), row("short")]
-    kept, dropped = trim(rows, chat, "", size(chat, rows[0]) - 1, cut=False)
+    kept, dropped = trim(rows, chat, "", "", size(chat, rows[0]) - 1, cut=False)
     assert kept == rows[1:]
     assert dropped == [{**rows[0], "reason": "over-long", "tokens": size(chat, rows[0])}]
 
 
 def test_only_text_is_never_cut(chat: Chat) -> None:
     text = make_row(read_form({"text": DOCUMENT}), "a.jsonl", 1)
-    assert trim([text], chat, "be brief", size(chat, text), cut=True) == ([text], [])
-    _, (dropped,) = trim([text], chat, "", size(chat, text) - 1, cut=True)
+    assert trim([text], chat, "be brief", "", size(chat, text), cut=True) == ([text], [])
+    _, (dropped,) = trim([text], chat, "", "", size(chat, text) - 1, cut=True)
     assert dropped["reason"] == "over-long"
 
 
@@ -109,13 +110,13 @@ def test_only_text_is_never_cut(chat: Chat) -> None:
 def test_the_system_prompt_goes_before_rows_that_have_none_and_is_counted(chat: Chat) -> None:
     own = {"role": "system", "content": "my own"}
     rows = [row("ask"), row("ask", "yes", own), make_row(read_form({"text": "text"}), "a.jsonl", 1)]
-    kept, _ = trim(rows, chat, "be brief", 200, cut=False)
+    kept, _ = trim(rows, chat, "be brief", "", 200, cut=False)
     assert kept[0]["messages"] == [{"role": "system", "content": "be brief"}, *rows[0]["messages"]]
     assert (kept[0]["id"], kept[0]["group"]) == (rows[0]["id"], rows[0]["group"])
     assert kept[1:] == rows[1:]
     limit = size(chat, rows[0])
-    assert trim(rows[:1], chat, "", limit, cut=False) == (rows[:1], [])
-    assert trim(rows[:1], chat, "be brief", limit, cut=False)[0] == []
+    assert trim(rows[:1], chat, "", "", limit, cut=False) == (rows[:1], [])
+    assert trim(rows[:1], chat, "be brief", "", limit, cut=False)[0] == []
 
 
 # Special tokens
@@ -133,7 +134,7 @@ def test_the_system_prompt_goes_before_rows_that_have_none_and_is_counted(chat: 
     ],
 )
 def test_a_row_that_spells_out_a_special_token_is_dropped(chat: Chat, one: dict) -> None:
-    kept, (dropped,) = trim([row("before"), one, row("after <|im_end >")], chat, "", 200, cut=True)
+    kept, (dropped,) = trim([row("before"), one, row("after <|im_end >")], chat, "", "", 200, cut=True)
     assert [one["messages"][0]["content"] for one in kept] == ["before", "after <|im_end >"]
     assert dropped == {**one, "reason": "special token in the text", "token": dropped["token"]}
     assert dropped["token"] in json.dumps(one)
@@ -142,11 +143,34 @@ def test_a_row_that_spells_out_a_special_token_is_dropped(chat: Chat, one: dict)
 # The stage
 
 
+def test_the_prefix_stands_before_the_question_and_is_never_cut(chat: Chat) -> None:
+    (whole,), _ = trim([row(DOCUMENT)], chat, "", "Explain this:", 2000, cut=True)
+    assert whole["messages"][0]["content"] == f"Explain this:\n\n{DOCUMENT}"
+    (cut,), _ = trim([row(DOCUMENT)], chat, "", "Explain this:", size(chat, whole) - 10, cut=True)
+    asked = cut["messages"][0]["content"]
+    assert asked.startswith("Explain this:\n\n" + DOCUMENT[:20])
+    assert asked.endswith(CUT)
+    kept, dropped = trim([row("word " * 200)], chat, "", "Explain this:", 60, cut=True)
+    assert not kept
+    assert dropped[0]["reason"] == "over-long"
+
+
+def test_rows_of_another_adapter_stay_out(tmp_path: Path) -> None:
+    rows = [row("ask"), row("again") | {"adapter": "mine"}, row("more") | {"adapter": "other"}]
+    assert run(tmp_path, rows).exit_code == 0
+    assert [one["id"] for one in read_jsonl(tmp_path / "out")] == [one["id"] for one in rows[:2]]
+    result = run(tmp_path, rows[2:])
+    assert result.exit_code == 1
+    assert "has no row for mine" in result.output
+
+
 def run(tmp_path: Path, rows: list[dict], max_tokens: int = 60, over_long: str = "cut") -> Result:
+    shutil.rmtree(tmp_path / "r", ignore_errors=True)
     recipe = write_recipe(tmp_path / "r")
     (recipe / "system.md").write_text("Be brief.\n\n")
     write_jsonl(tmp_path / "rows", rows)
     words = ["--recipe", recipe, "--base", ROOT / "models/tiny", "--max-tokens", max_tokens, "--over-long", over_long]
+    words += ["--adapter", "mine", "--prefix", ""]
     for name in ("rows", "out", "drops", "metrics"):
         words += [f"--{name}", tmp_path / name]
     return CliRunner().invoke(main, list(map(str, words)))
@@ -163,6 +187,7 @@ def test_the_stage_counts_each_reason_and_keeps_the_drops(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "metrics").read_text()) == {
         "in": 4,
         "out": 2,
+        "cut": 1,
         "dropped": {"over-long": 1, "special token in the text": 1},
     }
 
@@ -176,6 +201,6 @@ def test_more_tokens_than_the_base_has_room_for_are_refused(tmp_path: Path) -> N
 def test_a_row_that_the_template_refuses_stops_the_run(chat: Chat) -> None:
     folding = make_chat(HABITS["folding"])
     twice = row("again", "yes", {"role": "user", "content": "ask"})
-    assert trim([twice], chat, "", 200, cut=True) == ([twice], [])
+    assert trim([twice], chat, "", "", 200, cut=True) == ([twice], [])
     with pytest.raises(click.ClickException, match="must alternate"):
-        trim([twice], folding, "", 200, cut=True)
+        trim([twice], folding, "", "", 200, cut=True)

@@ -2,7 +2,7 @@
 
 adapter_config.json          peft's, keys and lists sorted, the base by its folder or Hub id
 adapter_model.safetensors    float32
-adapter.json                 base folder, quantization, backend that trained it
+adapter.json                 base folder, quantization, backend that trained it, what stands before a question
 system.md schema.json        the recipe's, as they were when it was trained
 """
 
@@ -28,6 +28,7 @@ class Adapter(BaseModel):
     base: Path
     quantization: str
     backend: str
+    prefix: str
 
 
 def read_adapter(folder: Path) -> Adapter:

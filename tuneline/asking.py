@@ -1,4 +1,4 @@
-"""What predict reads and what it may make of an answer: questions from a file, dates for ranges."""
+"""How an adapter is asked, in training as in predict; questions from a file; dates for ranges in an answer."""
 
 import datetime
 import json
@@ -11,6 +11,17 @@ from tuneline.inputs import read_records
 from tuneline.timerange import resolve
 
 ASKED = ("query", "prompt", "input")
+
+
+def dress(messages: list[Row], system: str, prefix: str) -> list[Row]:
+    """The messages under the system prompt, unless they have their own, the last question after the prefix."""
+    last = max((i for i, m in enumerate(messages) if m["role"] == "user"), default=None)
+    dressed = list(messages)
+    if prefix and last is not None:
+        dressed[last] = {"role": "user", "content": f"{prefix}\n\n{dressed[last]['content']}"}
+    if system and dressed[0]["role"] != "system":
+        dressed.insert(0, {"role": "system", "content": system})
+    return dressed
 
 
 def read_questions(path: Path) -> list[list[Row]]:

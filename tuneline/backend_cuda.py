@@ -58,6 +58,15 @@ def load_adapter(model: Any, folder: Path) -> Any:
     return PeftModel.from_pretrained(model, str(folder)).eval()
 
 
+def switch_adapter(model: Any, folder: Path) -> Any:
+    """Another adapter on the loaded base, in place; a base with an adapter is given."""
+    name = folder.resolve().as_posix().replace(".", "_")  # of a module, which takes no dot
+    if name not in model.peft_config:
+        model.load_adapter(str(folder), adapter_name=name)
+    model.set_adapter(name)
+    return model.eval()
+
+
 def generate(
     model: Any,
     tokenizer: Any,

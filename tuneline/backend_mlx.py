@@ -88,17 +88,27 @@ def add_lora(model: Any, pattern: str, rank: int, scale: float, dropout: float) 
 
 def load_adapter(model: Any, folder: Path) -> Any:
     """Raises click.ClickException when the adapter is of another base."""
-    import mlx.core as mx
-    from mlx.utils import tree_flatten
-
     config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     rank = config["r"]
     add_lora(model, config["target_modules"], rank, config["lora_alpha"] / rank, dropout=0.0)
+    return switch_adapter(model, folder)
+
+
+def switch_adapter(model: Any, folder: Path) -> Any:
+    """Another adapter of the same rank and target on the loaded base, in place.
+
+    Raises click.ClickException for one of another rank or target.
+    """
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
     stored = mx.load(str(folder / WEIGHTS))
     weights = {_mlx_name(name): tensor.T for name, tensor in stored.items()}
     places = {name: tensor.shape for name, tensor in tree_flatten(model.trainable_parameters())}
     if places != {name: tensor.shape for name, tensor in weights.items()}:
-        raise click.ClickException(f"{folder} does not fit its base; make it anew with `dvc repro`")
+        raise click.ClickException(
+            f"{folder} fits neither its base nor an adapter before it: ranks and targets must be the same"
+        )
     model.load_weights(list(weights.items()), strict=False)
     mx.eval(model.parameters())
     return model.eval()

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import click
 
+from tuneline.succession.commands import instructions
+from tuneline.succession.commands_cases import cases
+
 
 @click.group()
 def main() -> None:
@@ -19,9 +22,10 @@ def main() -> None:
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def show(folders: tuple[Path, ...]) -> None:
     """The table of base against tuned for each metrics folder that has an evaluation."""
-    from tuneline.table import show_evaluation
+    from tuneline.table import show_cross, show_evaluation
 
     shown = 0
+    crosses: dict[str, list] = {}
     for folder in folders:
         metrics = folder / "eval.json"
         if metrics.is_file():
@@ -29,6 +33,10 @@ def show(folders: tuple[Path, ...]) -> None:
             beside = json.loads(report.read_text("utf-8")) if report.is_file() else None
             show_evaluation(folder.name, json.loads(metrics.read_text("utf-8")), beside)
             shown += 1
+            if beside and "cross" in beside:
+                crosses.setdefault(beside["recipe"], []).extend(beside["cross"])
+    for recipe, cells in crosses.items():
+        show_cross(recipe, cells)
     if not shown:
         raise click.ClickException("no eval.json there; make one with `make repro`")
 
@@ -49,21 +57,25 @@ def preset(path: Path) -> None:
 
 
 @main.command()
-@click.option("--adapter", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option(
+    "--adapter", "adapters", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, multiple=True
+)
 @click.option("--input", "input_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON Lines.")
 @click.option("--constrain", is_flag=True, help="Hold answers to the adapter's schema.")
 @click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="Resolve symbolic time ranges against this day.")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True)
 @click.argument("text", nargs=-1)
-def predict(adapter, input_path, constrain, today, batch_size, max_new_tokens, text) -> None:
+def predict(adapters, input_path, constrain, today, batch_size, max_new_tokens, text) -> None:
     """Answer TEXT, each row of --input, or each line of standard input.
 
     Rows of --input are JSON: {"query"}, {"prompt"}, {"input"} or {"messages"}; the answers come as
-    JSON Lines {"query", "answer"} in their order. One TEXT prints its answer alone.
+    JSON Lines {"query", "answer"} in their order. One TEXT prints its answer alone. Several --adapter of
+    one base answer in turn, each under its name.
     """
     from tuneline.asking import read_questions, with_dates
-    from tuneline.predictor import open_adapter
+    from tuneline.files import dump_json
+    from tuneline.predictor import Voices
 
     if text and input_path:
         raise click.ClickException("give TEXT or --input, not both")
@@ -78,21 +90,17 @@ def predict(adapter, input_path, constrain, today, batch_size, max_new_tokens, t
         conversations = [[{"role": "user", "content": line.strip()}] for line in sys.stdin if line.strip()]
     if not conversations:
         raise click.ClickException("nothing to answer: the input has no rows")
-    predictor, system = open_adapter(adapter, constrain)
-    for messages in conversations:
-        if token := predictor.chat.special_in({"messages": messages}):
-            raise click.ClickException(f"a text spells out {token}, which the model reads as a command; take it out")
-    asked = [[*system, *messages] if messages[0]["role"] != "system" else messages for messages in conversations]
-    answers = predictor.answer(asked, batch_size, max_new_tokens, "answering")
-    if today:
-        answers = [with_dates(answer, today.date()) for answer in answers]
-    if text:
-        click.echo(answers[0])
-        return
-    from tuneline.files import dump_json
-
-    for messages, answer in zip(conversations, answers, strict=True):
-        click.echo(dump_json({"query": messages[-1]["content"], "answer": answer}))
+    voices = Voices(adapters, constrain)
+    for adapter in adapters:
+        answers = voices.answer(adapter, conversations, batch_size, max_new_tokens)
+        if today:
+            answers = [with_dates(answer, today.date()) for answer in answers]
+        if text:
+            click.echo(answers[0] if len(adapters) == 1 else f"{adapter.name}\n{answers[0]}\n")
+            continue
+        named = {"adapter": adapter.name} if len(adapters) > 1 else {}
+        for messages, answer in zip(conversations, answers, strict=True):
+            click.echo(dump_json({"query": messages[-1]["content"], **named, "answer": answer}))
 
 
 @main.command()
@@ -129,6 +137,31 @@ def focus(recipe: str, adapter: str | None, most: int) -> None:
     out = Path("recipes", recipe, "sdg", "focus.yaml")
     write_focus(out, topics, recipe)
     click.echo(f"{out}: {', '.join(topics) or 'no topic'}; look at it, commit it, and run `dvc repro`")
+
+
+@main.group()
+def papers() -> None:
+    """The pinned manifest of a recipe whose papers come from arXiv."""
+
+
+@papers.command()
+@click.argument("recipe", default="papers")
+@click.option("--service", help="A mirror's address; arXiv itself without it.")
+def refresh(recipe: str, service: str | None) -> None:
+    """Ask what the query of RECIPE means today; write its manifest with licences and PDF hashes."""
+    from tuneline import arxiv_manifest
+    from tuneline.recipe import PapersExtract, read_recipe
+
+    folder = Path("recipes", recipe)
+    settings = read_recipe(folder).extract
+    if not isinstance(settings, PapersExtract) or settings.arxiv is None:
+        raise click.ClickException(f"{folder / 'recipe.yaml'} has no extract.arxiv: what to ask for, and the manifest")
+    path = folder / "source" / settings.arxiv.manifest
+    connection = arxiv_manifest.Service(service or arxiv_manifest.SERVICE)
+    manifest, failed = arxiv_manifest.refresh(settings.arxiv, path, _state() / "arxiv", connection)
+    for name, why in failed.items():
+        click.echo(f"{name}: {why}; it stays in the manifest without a hash, and extract refuses it", err=True)
+    click.echo(f"{path}: {len(manifest.papers)} papers; look at it, commit it, and run `dvc repro`")
 
 
 @main.group()
@@ -170,7 +203,11 @@ def pull() -> None:
 
 
 def _answer_log() -> Path:
-    return Path(os.environ.get("DVC_ROOT", "."), ".tuneline", "answers")
+    return _state() / "answers"
+
+
+def _state() -> Path:
+    return Path(os.environ.get("DVC_ROOT", "."), ".tuneline")
 
 
 def _dvc(*words: str) -> None:
@@ -179,6 +216,9 @@ def _dvc(*words: str) -> None:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
 
+
+main.add_command(instructions)
+instructions.add_command(cases)
 
 if __name__ == "__main__":
     main()

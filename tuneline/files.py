@@ -97,9 +97,9 @@ def write_json(path: Path, value: object) -> None:
         part.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def write_counts(path: Path, rows_in: int, rows_out: int, dropped: Iterable[Row]) -> None:
-    """A stage's metrics: rows in, rows out, and drops by their `reason`."""
+def write_counts(path: Path, rows_in: int, rows_out: int, dropped: Iterable[Row], **more: int) -> None:
+    """A stage's metrics: rows in, rows out, what else it counts, and drops by their `reason`."""
     reasons: dict[str, int] = {}
     for row in dropped:
         reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
-    write_json(path, {"in": rows_in, "out": rows_out, "dropped": dict(sorted(reasons.items()))})
+    write_json(path, {"in": rows_in, "out": rows_out, **more, "dropped": dict(sorted(reasons.items()))})

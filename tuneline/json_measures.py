@@ -119,14 +119,15 @@ def measure(scored: list[Scored], rows: np.ndarray | None = None) -> dict[str, A
         "json_valid": json_valid,
         "schema_valid": schema_valid,
         "intent_accuracy": intent,
-        "slot_precision": _share(right, right + invented),
-        "slot_recall": _share(right, right + missed),
-        "slot_f1": _share(2 * right, 2 * right + missed + invented),
+        "slot_precision": share(right, right + invented),
+        "slot_recall": share(right, right + missed),
+        "slot_f1": share(2 * right, 2 * right + missed + invented),
         "exact_match": exact,
     }
 
 
-def _share(part: Any, whole: Any) -> Any:
+def share(part: Any, whole: Any) -> Any:
+    """part ÷ whole, 0 where there is nothing; arrays alike."""
     return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
 

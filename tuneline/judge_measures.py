@@ -65,18 +65,18 @@ def measure(verdicts: list[Verdict], good: int, rows: np.ndarray | None = None) 
     picked = columns if rows is None else columns[rows]
     judged, score, fine, behavior, refusal, hallucination, wants, clarified, asked = np.moveaxis(picked, -1, 0)
     return {
-        "score": _mean(score, judged),
-        "good_share": _mean(fine, judged),
-        "behavior_accuracy": _mean(behavior, judged),
-        "clarification_accuracy": _mean(clarified, wants),
-        "facts_asked": _mean(asked, wants),
-        "refusal_rate": _mean(refusal, judged),
-        "hallucination_rate": _mean(hallucination, judged),
+        "score": mean_where(score, judged),
+        "good_share": mean_where(fine, judged),
+        "behavior_accuracy": mean_where(behavior, judged),
+        "clarification_accuracy": mean_where(clarified, wants),
+        "facts_asked": mean_where(asked, wants),
+        "refusal_rate": mean_where(refusal, judged),
+        "hallucination_rate": mean_where(hallucination, judged),
         "judged_share": judged.mean(axis=-1),
     }
 
 
-def _mean(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
+def mean_where(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """Mean over the rows that count (1.0, else 0.0), along the last axis."""
     total = counted.sum(axis=-1)
     part = (values * counted).sum(axis=-1)

@@ -4,6 +4,7 @@ from typing import Any
 
 from tuneline.files import Row
 from tuneline.judge_offline import visible
+from tuneline.personas import Persona
 from tuneline.rows import answer, question
 from tuneline.teacher import Request
 from tuneline.templates import fill
@@ -56,6 +57,17 @@ def answer_request(row: Row, given: str, rubric: str) -> Request:
         "reference": fields["answer"],
     }
     return _request(rubric, facts, ANSWER_SCHEMA)
+
+
+def persona_request(row: Row, given: str, persona: Persona, rubric: str) -> Request:
+    """Asks what an answer for this reader is worth; the judge sees the text that was explained."""
+    facts = {
+        "judge": "persona",
+        "question": row["fields"]["text"],
+        "answer": given,
+        "rule": persona.model_dump(mode="json"),
+    }
+    return _request(rubric, facts, ROW_SCHEMA)
 
 
 def _request(rubric: str, facts: dict[str, Any], schema: dict[str, Any]) -> Request:

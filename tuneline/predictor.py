@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tuneline.adapter import read_adapter
+from tuneline.asking import dress
 from tuneline.base import Base, read_base
 from tuneline.chat import load_chat
 from tuneline.constraint import schema_constraint
@@ -38,6 +39,14 @@ class Predictor:
         self.model = self.backend.load_model(base, quantization)
         if adapter:
             self.model = self.backend.load_adapter(self.model, adapter)
+        self._hold_to(schema)
+
+    def switch(self, adapter: Path, schema: Path | None) -> None:
+        """Another adapter on the same base, in place."""
+        self.model = self.backend.switch_adapter(self.model, adapter)
+        self._hold_to(schema)
+
+    def _hold_to(self, schema: Path | None) -> None:
         self.constrain = None
         if schema:
             self.constrain = schema_constraint(schema, self.chat.tokenizer, self.backend.vocabulary(self.model))
@@ -68,17 +77,42 @@ class Predictor:
         return answers
 
 
-def open_adapter(folder: Path, constrain: bool) -> tuple[Predictor, list[Row]]:
-    """The predictor of an adapter, and the system message it was trained under (none: an empty list).
+class Voices:
+    """Adapters of one base, which is loaded once; each is asked as it was trained.
 
-    Reads the adapter's folder and its base, nothing else.
+    Reads the adapters' folders and their base, nothing else.
     """
-    adapter = read_adapter(folder)
-    base = read_base(adapter.base)
-    schema = folder / "schema.json" if constrain else None
-    predictor = Predictor(adapter.backend, base, adapter.quantization, folder, schema)
-    system = (folder / "system.md").read_text("utf-8").strip()
-    return predictor, [{"role": "system", "content": system}] if system else []
+
+    def __init__(self, folders: Sequence[Path], constrain: bool) -> None:
+        """Raises click.ClickException when the adapters are not of one base, quantization and backend."""
+        self.adapters = {folder: read_adapter(folder) for folder in folders}
+        first, *others = self.adapters.items()
+        for folder, other in others:
+            if (other.base, other.quantization, other.backend) != (
+                first[1].base,
+                first[1].quantization,
+                first[1].backend,
+            ):
+                raise click.ClickException(f"{folder} and {first[0]} are not of one base; ask them one at a time")
+        self.constrain = constrain
+        self.predictor: Predictor | None = None
+
+    def answer(self, folder: Path, asked: list[list[Row]], batch_size: int, max_new_tokens: int) -> list[str]:
+        """Raises click.ClickException when a text spells out a special token."""
+        adapter = self.adapters[folder]
+        schema = folder / "schema.json" if self.constrain else None
+        if self.predictor is None:
+            self.predictor = Predictor(adapter.backend, read_base(adapter.base), adapter.quantization, folder, schema)
+        else:
+            self.predictor.switch(folder, schema)
+        system = (folder / "system.md").read_text("utf-8").strip()
+        for messages in asked:
+            if token := self.predictor.chat.special_in({"messages": messages}):
+                raise click.ClickException(
+                    f"a text spells out {token}, which the model reads as a command; take it out"
+                )
+        dressed = [dress(messages, system, adapter.prefix) for messages in asked]
+        return self.predictor.answer(dressed, batch_size, max_new_tokens, folder.name)
 
 
 def _batches(items: list[int], size: int) -> Iterator[list[int]]:

@@ -2,8 +2,10 @@
 
 It is for trying the pipeline, and its rows say that they are its. What it knows is the recipe's
 `sdg/offline.yaml`: lists as in a grammar, and templates {when, row, weight?}; a template is used where
-all that its `when` names is what the strategy asks for. `{seed.question}` and the other placeholders of
-`seed_entry` are of the golden row that is varied. What a judge asks is answered by tuneline/judge_offline.py.
+all that its `when` names is what the strategy asks for, or a field of its one seed; one that names such a
+field comes before those that do not. `{seed.question}` and the other placeholders of `seed_entry` are of
+the golden row that is varied; those of `document_entry`, of the document that is asked about. What a
+judge asks is answered by tuneline/judge_offline.py and tuneline/personas.py.
 """
 
 import hashlib
@@ -16,12 +18,14 @@ from typing import Any
 import click
 import yaml
 
-from tuneline import grammar, judge_offline
+from tuneline import extractive, grammar, judge_offline, personas
 from tuneline.answer_log import Answer
+from tuneline.extractive import document_entry
 from tuneline.files import dump_json
 from tuneline.grammar import Draw
 from tuneline.teacher import Request
 
+CODE = (extractive, grammar, judge_offline, personas)  # what an answer hangs on, beside this file
 DRAWS = 50  # tries to find a row that the same call does not hold yet
 
 
@@ -30,7 +34,7 @@ class Offline:
 
     def __init__(self, rules: Path | None) -> None:
         self.path = rules
-        code = [Path(file).read_bytes() for file in (__file__, grammar.__file__, judge_offline.__file__)]
+        code = [Path(file).read_bytes() for file in (__file__, *(m.__file__ for m in CODE))]
         known = rules.read_bytes() if rules and rules.is_file() else b""
         self.version = hashlib.sha256(b"\x1f".join([*code, known])).hexdigest()[:16]
         self.lists, self.templates = read_rules(rules) if known else ({}, [])
@@ -38,13 +42,16 @@ class Offline:
     def answer(self, request: Request) -> Answer:
         """Raises click.ClickException when no template fits what the strategy asks for."""
         facts = request.facts
-        value = judge_offline.judge(facts) if "judge" in facts else self.draw(request)
+        judges = {"persona": personas.judge, "row": judge_offline.judge, "answer": judge_offline.judge}
+        value = judges[facts["judge"]](facts) if "judge" in facts else self.draw(request)
         return Answer(dump_json(value), "stop", 0, 0, 0.0, "offline")
 
     def draw(self, request: Request) -> Any:
         facts, schema = request.facts, request.schema
         asked = {"strategy": facts["strategy"], **facts["variables"]}
-        fitting = [t for t in self.templates if all(asked.get(key) in values for key, values in t["when"].items())]
+        known = {**(facts["seeds"][0] if len(facts["seeds"]) == 1 else {}), **asked}
+        fitting = [t for t in self.templates if all(known.get(key) in values for key, values in t["when"].items())]
+        fitting = [t for t in fitting if set(t["when"]) - set(asked)] or fitting  # what names the seed comes first
         if not fitting:
             wanted = ", ".join(f"{key}={value}" for key, value in asked.items())
             raise click.ClickException(
@@ -53,7 +60,10 @@ class Offline:
         rng = random.Random(json.dumps([facts, request.number], sort_keys=True, ensure_ascii=False))
         lists = {
             **self.lists,
-            "seed": [seed_entry(seed["question"], rng) for seed in facts["seeds"] if "question" in seed],
+            "seed": [
+                seed_entry(seed["question"], rng) if "question" in seed else document_entry(seed)
+                for seed in facts["seeds"]
+            ],
         }
         item = schema["properties"][facts["items"]]["items"] if facts["items"] else schema
         rows: dict[str, Any] = {}
@@ -114,7 +124,8 @@ def read_rules(path: Path) -> tuple[dict[str, list], list[dict[str, Any]]]:
     lists, wrong, templates = rules["lists"] or {}, [], []
     if not isinstance(lists, dict) or not all(isinstance(entries, list) for entries in lists.values()):
         raise click.ClickException(f"{path}: lists is not of the form {{name: [entry, …]}}")
-    seed = {"seed": [seed_entry("", random.Random(0))]}
+    blank = document_entry({"text": "", "section": "", "title": ""})
+    seed = {"seed": [{**seed_entry("", random.Random(0)), **blank}]}
     for name, entries in lists.items():
         wrong += grammar.check_list(name, entries, lists)
     for number, template in enumerate(rules["templates"], 1):

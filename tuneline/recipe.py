@@ -62,6 +62,44 @@ class Extract(Section):
         return self
 
 
+class Arxiv(Section):
+    """What `tuneline papers refresh` resolves to the pinned manifest: newest papers of categories, and ids."""
+
+    manifest: str = Field(description="in source/; extract downloads what it names and nothing else")
+    categories: list[str]
+    each: int = Field(ge=0, description="newest papers of each category")
+    ids: list[str]
+
+
+class PapersExtract(Section):
+    """PDFs of source/, and those of a manifest of arXiv, → a document a section, for strategies to ask about."""
+
+    kind: Literal["papers"]
+    files: list[str] = Field(description="patterns of PDFs in source/")
+    arxiv: Arxiv | None
+    leave_out: list[re.Pattern[str]] = Field(description="headings whose sections are left out, whatever the case")
+    least_characters: int = Field(ge=1, description="a shorter section is left out")
+    max_reject_share: float = Field(ge=0, le=1, description="of the papers")
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not self.files and not self.arxiv:
+            raise ValueError("name PDFs in files, or a query in arxiv")
+        return self
+
+
+class CasesExtract(Section):
+    """Succession cases: gathered from a project's tests, which are test rows, and a snapshot of written ones."""
+
+    kind: Literal["cases"]
+    project: str = Field(description="a folder in source/")
+    gold: str = Field(description="records of the project's cases, a file in source/")
+    written: str = Field(description="a snapshot of the instruction server, a file in source/")
+    written_test: float = Field(ge=0, le=1, description="share of the written cases that are test rows too")
+    form: Form
+    max_reject_share: float = Field(ge=0, le=1)
+
+
 class Grammar(Section):
     """Rows drawn from a grammar file; no teacher."""
 
@@ -92,8 +130,10 @@ class Asked(Section):
 
     kind: Literal["teacher"]
     name: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    adapter: str | None = Field(default=None, description="whose training rows these are; null: every adapter's")
     prompt: str
     answer: str = Field(description="JSON Schema of an answer")
+    form: Form | None = Field(default=None, description="of this strategy's rows; null: the one of sdg")
     items: str | None = Field(description="the answer's list of rows; null when the answer is one row")
     seeds: Seeds
     vary: dict[str, Table]
@@ -125,6 +165,7 @@ class Checks(Section):
     boilerplate: list[re.Pattern[str]] = Field(default=[], description="patterns that no answer may hold")
     filled: list[str] = Field(default=[], description="fields that may not be empty")
     behavior: bool = Field(default=False, description="an answer does what its row's behavior says")
+    personas: str | None = Field(default=None, description="rules by persona, a file of judge/; what must hold holds")
 
 
 class Judged(Section):
@@ -166,12 +207,26 @@ class JudgeEval(Section):
     good: int = Field(ge=0, le=10, description="an answer with this score or a higher one is good")
 
 
+class PersonaEval(Section):
+    """Answers are texts for a reader, held to the rules of every persona and judged for their own."""
+
+    measures: Literal["personas"]
+    rules: str = Field(description="rules and rubric by persona, a file of judge/")
+    good: int = Field(ge=0, le=10, description="an answer with this score or a higher one is good")
+
+
+class ToonEval(Section):
+    """Answers are sparse TOON records of the recipe's schema.json, compared with the reference by path and value."""
+
+    measures: Literal["toon"]
+
+
 class Recipe(Section):
-    extract: Extract
+    extract: Annotated[Extract | PapersExtract | CasesExtract, Field(discriminator="kind")]
     sdg: Sdg
     curate: Curate
     split: Split
-    eval: Annotated[JsonEval | JudgeEval, Field(discriminator="measures")]
+    eval: Annotated[JsonEval | JudgeEval | PersonaEval | ToonEval, Field(discriminator="measures")]
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -18,6 +18,7 @@ from typing import Any
 import click
 import yaml
 
+from tuneline.documents import is_document
 from tuneline.files import Row, dump_json
 from tuneline.form import read_fields
 from tuneline.recipe import Asked, Form, Table
@@ -134,7 +135,8 @@ class Strategy:
     """One strategy of a recipe, ready to plan its calls."""
 
     def __init__(self, settings: Asked, folder: Path, form: Form | None, seeds: Seeds) -> None:
-        self.settings, self.folder, self.form, self.seeds = settings, folder, form or PLAIN, seeds
+        self.settings, self.folder, self.seeds = settings, folder, seeds
+        self.form = settings.form or form or PLAIN
         self.prompt_path = folder / settings.prompt
         self.prompt = read_prompt(self.prompt_path)
         self.prompt_hash = content_hash(self.prompt)
@@ -194,6 +196,11 @@ class Strategy:
         inherited = fields_of(call.seeds[0]) if call.seeds else {}
         given = {key: fill(text, call.drawn, f"{self.settings.name}.give") for key, text in self.settings.give.items()}
         kept = {key: inherited[key] for key in self.settings.inherit if key in inherited}
+        place = {"adapter": self.settings.adapter} if self.settings.adapter else {}
+        if len(call.seeds) == 1 and is_document(call.seeds[0]):
+            place |= {"document": call.seeds[0]["id"], "group": call.seeds[0]["group"]}
+        else:
+            place["lineage"] = [row["id"] for row in call.seeds]
         for item in value[self.settings.items] if self.settings.items else [value]:
             try:
                 if not isinstance(item, dict):
@@ -202,14 +209,7 @@ class Strategy:
             except BadRow as bad:
                 yield bad
                 continue
-            yield make_row(
-                body,
-                self.settings.prompt,
-                call.number + 1,
-                origin=self.settings.name,
-                lineage=[row["id"] for row in call.seeds],
-                made_by=made_by,
-            )
+            yield make_row(body, self.settings.prompt, call.number + 1, self.settings.name, **place, made_by=made_by)
 
 
 def fields_of(row: Row) -> dict[str, Any]:

@@ -29,6 +29,20 @@ def show_evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] 
         console.print(f"{report['rows']} test rows{judge}; in brackets the 95 % bootstrap interval")
 
 
+def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
+    """Prints how well each adapter's answers, and the base's, keep each persona's rule; a row's best in bold."""
+    rules = list(dict.fromkeys(cell["rule"] for cell in cells))
+    table = Table(title=f"{recipe}: share of each rule's checks that hold", title_justify="left")
+    table.add_column("answers of")
+    for rule in rules:
+        table.add_column(f"by {rule}'s rule", justify="right")
+    for name in dict.fromkeys(cell["answers_of"] for cell in cells):
+        kept = {cell["rule"]: cell["kept"] for cell in cells if cell["answers_of"] == name}
+        best = max(kept.values())
+        table.add_row(name, *(f"[bold]{kept[r]:.3f}[/]" if kept[r] == best else f"{kept[r]:.3f}" for r in rules))
+    Console(width=WIDTH).print(table)
+
+
 def show_counts(title: str, rows_in: int, rows_out: int, dropped: list[dict]) -> None:
     """Prints what became of a stage's rows: kept, and dropped by reason."""
     table = Table(title=title, title_justify="left")

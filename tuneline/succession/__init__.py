@@ -1,0 +1,1 @@
+"""A corpus of French succession cases, written to order, and its records."""

@@ -1,0 +1,129 @@
+"""`tuneline instructions`: the server that hands out what to write, writers for it, and its snapshot."""
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+
+RECIPE = Path("recipes/succession")
+STATE = Path(".tuneline/instructions")
+GATHERED = Path("data/succession/documents/e2e_cases.jsonl")
+TOKEN = "TUNELINE_TOKEN"
+
+
+@click.group()
+def instructions() -> None:
+    """A corpus of cases written to order: what to write next, and what was written."""
+
+
+recipe_option = click.option(
+    "--recipe", type=click.Path(exists=True, file_okay=False, path_type=Path), default=RECIPE, show_default=True
+)
+state_option = click.option(
+    "--state", type=click.Path(file_okay=False, path_type=Path), default=STATE, show_default=True,
+    help="The folder of the database and the exports.",
+)  # fmt: skip
+
+
+@instructions.command()
+@recipe_option
+@state_option
+@click.option("--host", default="127.0.0.1", show_default=True, help=f"Another than loopback needs {TOKEN}.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: a free one.")
+@click.option("--total", type=click.IntRange(1), default=5000, show_default=True, help="Cases, with the seed cases.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--seed-cases", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"e2e_cases.jsonl; without it what extract gathered, if it did: {GATHERED}.",
+)  # fmt: skip
+@click.option(
+    "--expire-after", type=click.FloatRange(1), default=1800, show_default=True, help="Seconds with an agent."
+)
+@click.option("--recent", type=click.IntRange(0), default=200, show_default=True, help="Combinations not repeated.")
+def serve(host: str, port: int, recipe: Path, state: Path, **knobs: Any) -> None:
+    """Hand out instructions and take cases, on --host and --port; the dashboard is at /dashboard."""
+    import uvicorn
+
+    from tuneline.succession.server import Settings, create_app, is_loopback
+
+    if knobs["seed_cases"] is None and GATHERED.is_file():
+        knobs["seed_cases"] = GATHERED
+    token = os.environ.get(TOKEN, "").strip()
+    if not token and not is_loopback(host):
+        raise click.ClickException(f"{host} is not loopback: set {TOKEN} to what clients must send as bearer token")
+    listening = _listen(host, port)
+    app = create_app(Settings(recipe=recipe, state=state, token=token, **knobs))
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"http://{shown}:{listening.getsockname()[1]}/dashboard")
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75)
+    uvicorn.Server(config).run([listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family, backlog=1024)
+    except OSError as error:
+        raise click.ClickException(
+            f"{host}:{port}: {error.strerror}; stop what listens there or give another --port"
+        ) from None
+
+
+@instructions.command()
+@recipe_option
+@click.option("--url", default="http://127.0.0.1:8765", show_default=True)
+@click.option("--n", "writers", type=click.IntRange(1, 256), default=4, show_default=True, help="Writers at a time.")
+@click.option("--cases", type=click.IntRange(1), help="Accepted cases after which they stop; all that are wanted.")
+@click.option(
+    "--teacher",
+    type=click.Choice(["offline", "params"]),
+    default="offline",
+    show_default=True,
+    help="Who writes: the rules of this project, or the teacher of params.yaml.",
+)
+def agents(recipe: Path, url: str, writers: int, cases: int | None, teacher: str) -> None:
+    """Write cases to the instructions of the server at --url."""
+    from tuneline.succession.agents import Client, offline_writer, run, teacher_writer
+
+    client = Client(url, os.environ.get(TOKEN, "").strip())
+    with contextlib.ExitStack() as stack:
+        stack.callback(client.close)
+        if teacher == "offline":
+            write = offline_writer(recipe)
+        else:
+            write = teacher_writer(stack.enter_context(_teacher_of_params(recipe)))
+        counts = run(client, write, writers, cases)
+    for name, count in sorted(counts.items()):
+        click.echo(f"{name}: {count}")
+
+
+def _teacher_of_params(recipe: Path) -> Any:
+    from tuneline.planning import stage_options
+    from tuneline.teacher import Settings, Teacher
+
+    options = stage_options(Path.cwd(), f"sdg@{recipe.name}")
+    settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
+    if settings.provider == "offline":
+        raise click.ClickException(
+            "teacher.provider of params.yaml is offline; set openai or gemini, or --teacher offline"
+        )
+    return Teacher(settings, options["answers"])
+
+
+@instructions.command()
+@state_option
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=RECIPE / "source/cases.jsonl", show_default=True
+)
+def snapshot(state: Path, out: Path) -> None:
+    """Write the accepted cases to --out, which the pipeline reads; commit it or `dvc add` it."""
+    from tuneline.succession.snapshot import write_snapshot
+
+    click.echo(f"{out}: {write_snapshot(state, out)} cases")
+
+
+if __name__ == "__main__":
+    instructions()
