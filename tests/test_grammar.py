@@ -149,7 +149,7 @@ def test_the_stage_adds_its_rows_after_the_source_and_says_who_made_them(tmp_pat
     strategy = {"kind": "grammar", "name": "made", "file": "grammar.yaml", "rows": 2, "lowercase": 0, "seed": 7}
     recipe = write_recipe(tmp_path / "r", sdg={"strategies": [strategy]})
     write(recipe, [OK])
-    write_jsonl(tmp_path / "in.jsonl", [{"id": "a", "origin": "source"}])
+    write_jsonl(tmp_path / "in.jsonl", [{"id": "a", "origin": "source", "text": "t"}])
     paths = {"recipe": recipe, "rows": tmp_path / "in.jsonl", "out": tmp_path / "out.jsonl"}
     paths |= {"refused": tmp_path / "refused.jsonl", "metrics": tmp_path / "m.json", "answers": tmp_path / "log"}
     words = [str(word) for flag, path in paths.items() for word in (f"--{flag}", path)]

@@ -15,8 +15,10 @@ ROOT = Path(__file__).parent.parent
 BACKENDS = ("cuda", "mlx")
 
 
-def resolved_stages(tmp_path: Path, backend: str, folder: str = ".") -> dict[str, dict]:
-    """Name → {cmd, deps} as DVC resolves them, with a backend in place of the committed one."""
+def resolved_stages(
+    tmp_path: Path, backend: str, folder: str = ".", overrides: dict[str, object] | None = None
+) -> dict[str, dict]:
+    """Name → {cmd, deps} as DVC resolves them, with a backend in place of the committed one, and other knobs."""
     for name in ("dvc.yaml", ".dvcignore", ".dvc/config"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), encoding="utf-8")
@@ -27,6 +29,13 @@ def resolved_stages(tmp_path: Path, backend: str, folder: str = ".") -> dict[str
     params = yaml.safe_load((ROOT / folder / "params.yaml").read_text("utf-8"))
     params["root"] = "."
     params["train"]["backend"] = backend
+    for name, value in (overrides or {}).items():
+        *path, last = name.split(".")
+        section = params
+        for part in path:
+            section = section[part]
+        assert last in section, name
+        section[last] = value
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     with Repo(str(tmp_path), uninitialized=True) as repo:
         return {stage.name: {"cmd": stage.cmd, "deps": [str(dep) for dep in stage.deps]} for stage in repo.index.stages}
@@ -122,3 +131,31 @@ def test_no_stage_opens_params() -> None:
         calls = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
         reads = [c for c in calls if "params.yaml" in c and re.search(r"open|read_|Path", c)]
         assert not reads, f"{path}: {reads}"
+
+
+def test_the_ministral_preset_is_what_it_says(tmp_path: Path) -> None:
+    lines = (ROOT / "presets/ministral").read_text("utf-8").splitlines()
+    pairs = [line.partition("=")[::2] for line in lines if line and not line.startswith("#")]
+    stages = resolved_stages(tmp_path, "cuda", overrides={name: yaml.safe_load(value) for name, value in pairs})
+    words = shlex.split(stages["train@succession"]["cmd"])
+    flags = importlib.import_module(words[2]).main.make_context("train", words[3:]).params
+    assert flags["rank"] * flags["scale"] == 32  # alpha
+    wanted = {
+        "base_folder": Path("models/ministral-3-3b-base"),
+        "quantization": "4bit",
+        "rank": 16,
+        "dropout": 0.05,
+        "learning_rate": 2e-4,
+        "epochs": 2,
+        "batch_size": 1,
+        "accumulation": 16,
+        "target": "linear",
+    }
+    assert {name: flags[name] for name in wanted} == wanted
+    assert "--max-tokens 2048" in stages["trim@succession"]["cmd"]
+    pattern = yaml.safe_load((ROOT / "models/ministral-3-3b-base/base.yaml").read_text("utf-8"))["target"]["linear"]
+    for module in ("q", "k", "v", "o"):
+        assert re.fullmatch(pattern, f"model.language_model.layers.7.self_attn.{module}_proj")
+        assert not re.fullmatch(pattern, f"model.vision_tower.transformer.layers.7.attention.{module}_proj")
+    for module in ("gate", "up", "down"):
+        assert re.fullmatch(pattern, f"model.language_model.layers.7.mlp.{module}_proj")

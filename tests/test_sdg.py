@@ -209,7 +209,7 @@ def test_a_wrong_strategy_costs_nothing_and_writes_nothing(tmp_path: Path, serve
         ({"kind": "techer"}, "sdg.strategies.0: input tag 'techer' found using 'kind' does not match any"),
         (
             {"per-cal": 1},
-            "sdg.strategies.0.per-cal: unknown key; valid keys are kind, name, prompt, answer, items, seeds",
+            "sdg.strategies.0.per-cal: unknown key; valid keys are kind, name, adapter, prompt, answer",
         ),
         ({"seeds": {"draw": "all", "count": 1}}, "sdg.strategies.0.seeds.draw: input should be 'each', 'sample' or"),
         (
