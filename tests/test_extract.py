@@ -317,7 +317,7 @@ def test_snips_is_read_whole(tmp_path: Path) -> None:
     recipe = tmp_path / "snips"
     recipe.symlink_to(ROOT / "recipes/snips")
     words = ["--recipe", str(recipe), "--state", str(tmp_path / "state")]
-    for option in ("out", "rejects", "metrics"):
+    for option in ("out", "rejects", "metrics", "documents"):
         words += [f"--{option}", str(tmp_path / option)]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
