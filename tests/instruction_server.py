@@ -24,7 +24,8 @@ import uvicorn
 
 from tests.conftest import ENVIRONMENT, ROOT
 from tuneline.succession.balance import Dimensions
-from tuneline.succession.desk import MISSING, Refusal, Work
+from tuneline.succession.checks import MISSING, Refusal
+from tuneline.succession.desk import Work
 from tuneline.succession.server import Settings, create_app
 
 RECIPE = ROOT / "recipes/succession"

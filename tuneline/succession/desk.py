@@ -17,19 +17,13 @@ from typing import Any
 
 from tuneline.succession import toon
 from tuneline.succession.balance import Balance, Counts, Shares, read_shares
+from tuneline.succession.checks import MISSING, Known, Refusal, check_case
 from tuneline.succession.prompts import Prompts
 from tuneline.succession.seed_cases import SeedCase
 from tuneline.succession.store import ACCEPTED, EXPIRED, OUT, Instruction, Store, Submission
 from tuneline.succession.targets import Dimensions
 
 UNKNOWN, USED, TOO_LATE = "unknown", "used", "expired"  # the desk's reasons; those of a text are the checks'
-MISSING = "missing"  # the checks' reason for a fact that the text does not say; its detail names the fact
-
-
-@dataclass(frozen=True)
-class Refusal:
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,6 @@ class Work:
 def open_work(recipe: Path) -> Work:
     """The recipe's own: targets of its schema, and the checks that a text must pass."""
     from tuneline.language import other_language
-    from tuneline.succession.checks import Known, check_case
     from tuneline.succession.schema import read_master
     from tuneline.succession.targets import draw_target
 
