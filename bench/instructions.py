@@ -13,7 +13,7 @@ topics.
 
 Load: 50 agents at a time take 5,000 instructions and hand in 5,000 cases on loopback. The server is a
 process of its own with the recipe's targets and checks; the texts are written beside it by the offline
-writer. An agent takes 0 to 1 second for a text, a model takes longer. `flat_out`: 1,000 cases with
+writer. An agent takes 0 to 2 seconds for a text, a model takes longer. `flat_out`: 1,000 cases with
 agents that take no time at all, so that all 50 always wait for the server: its throughput.
 """
 
@@ -246,7 +246,7 @@ def free_port() -> int:
 @click.option("--json", "as_json", is_flag=True, help="One flat object.")
 @click.option("--cases", type=int, default=5000, show_default=True, help="Of the load.")
 @click.option("--agents", type=int, default=50, show_default=True, help="Of the load.")
-@click.option("--pause", type=float, default=0.5, show_default=True, help="Mean seconds of an agent for a text.")
+@click.option("--pause", type=float, default=1.0, show_default=True, help="Mean seconds of an agent for a text.")
 @click.option("--only", type=click.Choice(["balance", "load", "flat_out"]))
 def main(as_json: bool, cases: int, agents: int, pause: float, only: str | None) -> None:
     parts = {

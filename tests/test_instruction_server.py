@@ -24,13 +24,13 @@ from click.testing import CliRunner
 from tests.conftest import ENVIRONMENT, ROOT
 from tests.instruction_server import RECIPE, Api, serving, settings, start_process, text_for
 from tuneline.files import read_jsonl
+from tuneline.http_service import MOST_BYTES, is_loopback
 from tuneline.succession.agents import Client, Task, run
 from tuneline.succession.balance import Counts, read_shares
 from tuneline.succession.commands import instructions
-from tuneline.succession.limits import MOST_BYTES
 from tuneline.succession.schema import read_master
 from tuneline.succession.seed_cases import read_seed_cases
-from tuneline.succession.server import create_app, is_loopback, read_page
+from tuneline.succession.server import create_app, read_page
 from tuneline.succession.snapshot import write_snapshot
 from tuneline.succession.store import Reader, Store
 from tuneline.succession.summary import summarize

@@ -1,8 +1,9 @@
 """`tuneline instructions`: the server that hands out what to write, writers for it, and its snapshot."""
 
 import contextlib
+import gc
 import os
-import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,31 +46,18 @@ state_option = click.option(
 @click.option("--recent", type=click.IntRange(0), default=200, show_default=True, help="Combinations not repeated.")
 def serve(host: str, port: int, recipe: Path, state: Path, **knobs: Any) -> None:
     """Hand out instructions and take cases, on --host and --port; the dashboard is at /dashboard."""
-    import uvicorn
-
-    from tuneline.succession.server import Settings, create_app, is_loopback
+    from tuneline import http_service
+    from tuneline.succession.server import Settings, create_app
 
     if knobs["seed_cases"] is None and GATHERED.is_file():
         knobs["seed_cases"] = GATHERED
-    token = os.environ.get(TOKEN, "").strip()
-    if not token and not is_loopback(host):
-        raise click.ClickException(f"{host} is not loopback: set {TOKEN} to what clients must send as bearer token")
-    listening = _listen(host, port)
+    token = http_service.token_for(host)
+    listening = http_service.listen(host, port)
     app = create_app(Settings(recipe=recipe, state=state, token=token, **knobs))
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"http://{shown}:{listening.getsockname()[1]}/dashboard")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75)
-    uvicorn.Server(config).run([listening])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address, family=family, backlog=1024)
-    except OSError as error:
-        raise click.ClickException(
-            f"{host}:{port}: {error.strerror}; stop what listens there or give another --port"
-        ) from None
+    gc.collect()
+    gc.freeze()  # else a full collection looks through all that was imported, 50 ms at a time
+    sys.setswitchinterval(0.0005)  # the thread that writes the exports is not to hold up an answer for 5 ms
+    http_service.run(app, listening, host, "/dashboard")
 
 
 @instructions.command()

@@ -6,7 +6,7 @@ A path names a leaf wherever it stands, `famille.enfants[].nom`; a place is wher
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
@@ -111,19 +111,19 @@ def read_day(text: Any) -> date | None:
 def flatten(record: Record) -> dict[str, Any]:
     """place → value of every leaf, in the record's order."""
     found: dict[str, Any] = {}
-    _flatten(record, "", found)
+    _flatten(record.items(), "", found)
     return found
 
 
-def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _flatten(inner, f"{place}.{name}" if place else name, found)
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            _flatten(item, f"{place}[{number}]", found)
-    else:
-        found[place] = value
+def _flatten(named: Iterable[tuple[str, Any]], above: str, found: dict[str, Any]) -> None:
+    """`above` stands before each name."""
+    for name, value in named:
+        if isinstance(value, dict):
+            _flatten(value.items(), f"{above}{name}.", found)
+        elif isinstance(value, list):
+            _flatten(((f"{name}[{number}]", item) for number, item in enumerate(value)), above, found)
+        else:
+            found[above + name] = value
 
 
 @lru_cache(maxsize=16384)

@@ -9,9 +9,6 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import hmac
-import ipaddress
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,17 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Depends, FastAPI, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from tuneline.http_service import ANY, INVALID, LOCKED, Fault, LimitedBodies, answer_faults_as_json, bearer, fault
 from tuneline.succession.balance import read_shares
 from tuneline.succession.desk import TOO_LATE, UNKNOWN, USED, Desk, NothingToDo, Work, open_work
 from tuneline.succession.exports import Exports
-from tuneline.succession.limits import LimitedBodies
 from tuneline.succession.prompts import Prompts
 from tuneline.succession.seed_cases import read_seed_cases
 from tuneline.succession.store import Store, Submission
@@ -56,13 +50,6 @@ class Settings:
     token: str = ""
     work: Work | None = None  # None: the recipe's own
     clock: Callable[[], float] = field(default=time.time)
-
-
-class Fault(BaseModel):
-    """An answer without what was asked for."""
-
-    error: str
-    detail: list[str]
 
 
 class Health(BaseModel):
@@ -103,16 +90,6 @@ class Verdict(BaseModel):
     missing: list[str] = Field(description="The facts of the target that the text does not say.")
 
 
-class Ascii(JSONResponse):
-    """Half a surrogate pair in what a client sent is no UTF-8; its JSON escape is."""
-
-    def render(self, content: Any) -> bytes:
-        return json.dumps(content).encode("ascii")
-
-
-ANY = {408: {"model": Fault}, 413: {"model": Fault}}
-INVALID = {400: {"model": Fault, "description": "Not JSON, or not of the form described here."}}
-LOCKED = {401: {"model": Fault, "description": "No bearer token, or another one."}}
 NOTHING = {
     409: {
         "model": Fault,
@@ -176,8 +153,8 @@ def create_app(settings: Settings) -> FastAPI:
         responses=ANY,
     )
     app.add_middleware(LimitedBodies)
-    _answer_faults_as_json(app)
-    guard = [Depends(_bearer(settings.token))] if settings.token else []
+    answer_faults_as_json(app)
+    guard = [Depends(bearer(settings.token))] if settings.token else []
     locked = LOCKED if settings.token else {}
 
     @app.get("/health", summary="Whether the server is there, and how far it is")
@@ -189,9 +166,9 @@ def create_app(settings: Settings) -> FastAPI:
             new = desk.next(agent_id)
         except NothingToDo as nothing:
             if nothing.retry_after is None:
-                return _fault(409, "complete", "all cases are written")
+                return fault(409, "complete", "all cases are written")
             after = {"Retry-After": str(nothing.retry_after)}
-            return _fault(409, "all_out", "what is left is out with agents; try again later", after)
+            return fault(409, "all_out", "what is left is out with agents; try again later", after)
         exports.wake()
         return Instruction(
             instruction_id=new.id,
@@ -253,41 +230,6 @@ def _status(submission: Submission) -> int:
     return 200 if submission.accepted else STATUS.get(submission.refusals[0]["reason"], 422)
 
 
-def _fault(status: int, error: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return Ascii({"error": error, "detail": [detail]}, status, headers)
-
-
-def _answer_faults_as_json(app: FastAPI) -> None:
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}"[:300] for one in error.errors()[:20]]
-        return Ascii({"error": "invalid", "detail": said}, 400)
-
-    @app.exception_handler(StarletteHTTPException)
-    async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
-        name = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid")
-        headers = error.headers
-        if error.status_code == 405:  # a path with two routes would name the methods of the first alone
-            routes = [route for route in app.routes if getattr(route, "path", None) == request.url.path]
-            headers = {"Allow": ", ".join(sorted(set().union(*(route.methods for route in routes))))}
-        return _fault(error.status_code, name, str(error.detail), headers)
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> JSONResponse:
-        return _fault(500, "internal", "the server failed; its log says how")
-
-
-def _bearer(token: str) -> Callable[..., Any]:
-    """A dependency that lets only those pass who know the token."""
-    scheme = HTTPBearer(auto_error=False)
-
-    async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
-            raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
-
-    return check
-
-
 def read_page() -> tuple[str, str]:
     """The dashboard's HTML and the policy that lets a browser run what stands in it, and nothing else."""
     page = PAGE.read_text("utf-8")
@@ -299,10 +241,3 @@ def read_page() -> tuple[str, str]:
         f"default-src 'none'; script-src 'sha256-{allowed['script']}'; style-src 'sha256-{allowed['style']}'; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,0 +1,182 @@
+"""What every server here does alike: limited bodies, JSON for all that goes wrong, a bearer token, loopback first."""
+
+import asyncio
+import hmac
+import ipaddress
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import click
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
+
+TOKEN = "TUNELINE_TOKEN"
+MOST_BYTES = 256 * 1024
+DRAINED_BYTES = 32 * 1024 * 1024  # read and thrown away, so that a client that is still sending sees the answer
+SECONDS = 20.0  # for a whole body
+
+
+class Fault(BaseModel):
+    """An answer without what was asked for."""
+
+    error: str
+    detail: list[str]
+
+
+class Ascii(JSONResponse):
+    """Half a surrogate pair in what a client sent is no UTF-8; its JSON escape is."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")
+
+
+ANY = {408: {"model": Fault}, 413: {"model": Fault}}
+INVALID = {400: {"model": Fault, "description": "Not JSON, or not of the form described here."}}
+LOCKED = {401: {"model": Fault, "description": "No bearer token, or another one."}}
+
+
+def fault(status: int, error: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return Ascii({"error": error, "detail": [detail]}, status, headers)
+
+
+def answer_faults_as_json(app: FastAPI) -> None:
+    """What is invalid, not there, not allowed or broken has an answer of the form of Fault."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}"[:300] for one in error.errors()[:20]]
+        return Ascii({"error": "invalid", "detail": said}, 400)
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        name = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid")
+        headers = error.headers
+        if error.status_code == 405:  # a path with two routes would name the methods of the first alone
+            routes = [route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE]
+            headers = {"Allow": ", ".join(sorted(set().union(*(route.methods for route in routes))))}
+        return fault(error.status_code, name, str(error.detail), headers)
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return fault(500, "internal", "the server failed; its log says how")
+
+
+def bearer(token: str) -> Callable[..., Any]:
+    """A dependency that lets only those pass who know the token."""
+    scheme = HTTPBearer(auto_error=False)
+
+    async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+            raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+    return check
+
+
+# ---------------------------------------------------------------- bodies
+
+
+class LimitedBodies:
+    """ASGI middleware: reads the body, declared or streamed, and refuses with 413 or 408.
+
+    A body that is too large or never ends gets an answer, and no room in memory.
+    """
+
+    def __init__(self, app: Any, most: int = MOST_BYTES) -> None:
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(SECONDS):
+                body = await _read(receive, self.most)
+        except TimeoutError:
+            await _answer(send, 408, "timeout", f"the body was not whole after {SECONDS:g} seconds")
+            return
+        if body is None:
+            return
+        if len(body) > self.most:
+            await _answer(send, 413, "too_large", f"a body has at most {self.most} bytes")
+            return
+        replayed = False
+
+        async def replay() -> dict[str, Any]:
+            nonlocal replayed
+            if replayed:
+                return await receive()
+            replayed = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self.app(scope, replay, send)
+
+
+async def _read(receive: Any, most: int) -> bytearray | None:
+    """The body, or as much of a too large one as shows that it is; None when the client has gone."""
+    body, size = bytearray(), 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        piece = message.get("body", b"")
+        size += len(piece)
+        body += piece[: most + 1 - len(body)]
+        if not message.get("more_body") or size > DRAINED_BYTES:
+            return body
+
+
+async def _answer(send: Any, status: int, error: str, detail: str) -> None:
+    body = json.dumps({"error": error, "detail": [detail]}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})
+
+
+# ---------------------------------------------------------------- listening
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def token_for(host: str) -> str:
+    """What clients must send as bearer token, from TUNELINE_TOKEN; empty for anybody.
+
+    Raises click.ClickException when there is none and others than this machine could send.
+    """
+    token = os.environ.get(TOKEN, "").strip()
+    if not token and not is_loopback(host):
+        raise click.ClickException(f"{host} is not loopback: set {TOKEN} to what clients must send as bearer token")
+    return token
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises click.ClickException when the address is in use or none of this machine."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family, backlog=1024)
+    except OSError as error:
+        raise click.ClickException(
+            f"{host}:{port}: {error.strerror}; stop what listens there or give another --port"
+        ) from None
+
+
+def run(app: FastAPI, listening: socket.socket, host: str, page: str = "") -> None:
+    """Serves until it is told to stop; says first where."""
+    import uvicorn
+
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"http://{shown}:{listening.getsockname()[1]}{page}")
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75)
+    uvicorn.Server(config).run([listening])
