@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 
-from tuneline import json_measures, judge_measures, persona_measures, toon_measures
+from tuneline import json_measures, judge_measures, persona_measures, task_measures, toon_measures
 from tuneline.adapter import read_adapter
 from tuneline.base import read_base
 from tuneline.bootstrap import intervals
@@ -29,7 +29,7 @@ from tuneline.judging import answer_request, persona_request
 from tuneline.persona_measures import read_answer
 from tuneline.personas import read_personas
 from tuneline.predictor import Predictor, predict_options
-from tuneline.recipe import JsonEval, JudgeEval, PersonaEval, ToonEval, read_recipe
+from tuneline.recipe import JsonEval, JudgeEval, PersonaEval, TaskEval, ToonEval, read_recipe
 from tuneline.table import show_evaluation
 from tuneline.teacher import Outcome, Request, Settings, Spend, Teacher, teacher_options
 from tuneline.templates import read_prompt
@@ -191,6 +191,42 @@ def measure_toon(recipe: Path, rows: list[Row], base: list[str], tuned: list[str
     )
 
 
+def measure_task(
+    settings: TaskEval,
+    rows: list[Row],
+    base: list[str],
+    tuned: list[str],
+    judge: task_measures.Judge | None,
+    samples: int,
+    seed: int,
+) -> Measured:
+    """Raises click.ClickException when the judge cannot be asked; a judgement that is refused is no zero."""
+    # One call, so that the judge is paid, and shows its progress, once for both sides.
+    scored, spend = task_measures.score_answers(settings.task, [*rows, *rows], [*base, *tuned], judge)
+    sides = scored[: len(rows)], scored[len(rows) :]
+    by_side = {
+        side: task_measures.tables(settings.task, rows, one, settings.good, samples, seed)
+        for side, one in zip(("base", "tuned"), sides, strict=True)
+    }
+    return Measured(
+        *sides,
+        figures=lambda one, picks=None: task_measures.measure(one, settings.good, picks),
+        tables={
+            **({"judge": judge.teacher.name, "judge_spend": spend.metrics()} if judge else {}),
+            "task": settings.task,
+            **{name: {side: made[name] for side, made in by_side.items()} for name in by_side["tuned"]},
+        },
+        confusion=task_measures.pairs(settings.task, rows, tuned, sides[1]),
+        marks=[
+            {
+                "figures": {"base": b.figures, "tuned": t.figures},
+                **({"reasons": {"base": b.reason, "tuned": t.reason}} if judge else {}),
+            }
+            for b, t in zip(*sides, strict=True)
+        ],
+    )
+
+
 def judge_all(judge: Teacher, asked: list[list[Request]]) -> tuple[list[list[Outcome]], Spend]:
     """The judge's outcomes for base and tuned, in order, and what they cost."""
     judge.pay([request for side in asked for request in side], "judge", sum(map(len, asked)))
@@ -296,6 +332,15 @@ def main(
         measured = measure_json(settings, recipe, rows, base_answers, tuned_answers)
     elif isinstance(settings, ToonEval):
         measured = measure_toon(recipe, rows, base_answers, tuned_answers, bootstrap_samples, bootstrap_seed)
+    elif isinstance(settings, TaskEval) and not settings.rubric:
+        measured = measure_task(settings, rows, base_answers, tuned_answers, None, bootstrap_samples, bootstrap_seed)
+    elif isinstance(settings, TaskEval):
+        rubric = read_prompt(recipe / settings.rubric)
+        with Teacher(Settings(**judge_settings), answers) as teacher:
+            judge = task_measures.Judge(teacher, rubric)
+            measured = measure_task(
+                settings, rows, base_answers, tuned_answers, judge, bootstrap_samples, bootstrap_seed
+            )
     elif isinstance(settings, PersonaEval):
         with Teacher(Settings(**judge_settings), answers) as judge:
             measured = measure_personas(settings, recipe, rows, base_answers, tuned_answers, judge, adapter_folder.name)

@@ -20,18 +20,22 @@ from tuneline.external import fetch_external, read_external
 from tuneline.files import Row, whole_folder, write_counts, write_jsonl
 from tuneline.form import read_fields
 from tuneline.inputs import read_records
+from tuneline.multi_target import read_multi_target
 from tuneline.papers import cores, read_papers
 from tuneline.recipe import CasesExtract, Extract, PapersExtract, read_recipe
 from tuneline.rows import BadRow, make_row, read_form
 from tuneline.schemas import read_schema
 from tuneline.succession.extraction import read_cases
 
+# What a record is made of; a record of any other kind is a row.
+READERS = {"annotated-spans": read_annotated, "multi-target": read_multi_target}
+
 
 def extract_file(path: Path, name: str, settings: Extract, check: Draft202012Validator | None = None) -> Iterator[Row]:
     """The rows of one file; a refused one is `{"reason", "detail", "file", "line"}`."""
     for line, record in read_records(path, settings.encoding):
-        annotated = settings.kind == "annotated-spans" and not isinstance(record, ValueError)
-        for one in read_annotated(record) if annotated else [record]:
+        reader = None if isinstance(record, ValueError) else READERS.get(settings.kind)
+        for one in reader(record) if reader else [record]:
             try:
                 if isinstance(one, ValueError):
                     raise BadRow(str(one))

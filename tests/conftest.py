@@ -94,7 +94,7 @@ def ran_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ["curate", "extract", "sdg"],
         ["baseline", "eval", "format", "split", "train", "trim"],
     )
-    assert sorted(project.repro()) == sorted(4 * recipe_stages + adapter_stages)
+    assert sorted(project.repro()) == sorted(5 * recipe_stages + adapter_stages)
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "ran")
     return project

@@ -5,7 +5,7 @@ It is for trying the pipeline, and its rows say that they are its. What it knows
 all that its `when` names is what the strategy asks for, or a field of its one seed; one that names such a
 field comes before those that do not. `{seed.question}` and the other placeholders of `seed_entry` are of
 the golden row that is varied; those of `document_entry`, of the document that is asked about. What a
-judge asks is answered by tuneline/judge_offline.py and tuneline/personas.py.
+judge asks is answered by tuneline/judge_offline.py, tuneline/personas.py and tuneline/task_judge_offline.py.
 """
 
 import hashlib
@@ -18,14 +18,20 @@ from typing import Any
 import click
 import yaml
 
-from tuneline import extractive, grammar, judge_offline, personas
+from tuneline import extractive, grammar, judge_offline, personas, task_judge_offline
 from tuneline.answer_log import Answer
 from tuneline.extractive import document_entry
 from tuneline.files import dump_json
 from tuneline.grammar import Draw
 from tuneline.teacher import Request
 
-CODE = (extractive, grammar, judge_offline, personas)  # what an answer hangs on, beside this file
+CODE = (extractive, grammar, judge_offline, personas, task_judge_offline)  # what an answer hangs on, beside this file
+JUDGES = {
+    "persona": personas.judge,
+    "row": judge_offline.judge,
+    "answer": judge_offline.judge,
+    "task": task_judge_offline.judge,
+}
 DRAWS = 50  # tries to find a row that the same call does not hold yet
 
 
@@ -42,8 +48,7 @@ class Offline:
     def answer(self, request: Request) -> Answer:
         """Raises click.ClickException when no template fits what the strategy asks for."""
         facts = request.facts
-        judges = {"persona": personas.judge, "row": judge_offline.judge, "answer": judge_offline.judge}
-        value = judges[facts["judge"]](facts) if "judge" in facts else self.draw(request)
+        value = JUDGES[facts["judge"]](facts) if "judge" in facts else self.draw(request)
         return Answer(dump_json(value), "stop", 0, 0, 0.0, "offline")
 
     def draw(self, request: Request) -> Any:

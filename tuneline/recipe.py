@@ -9,6 +9,8 @@ import click
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+Task = Literal["summarization", "classification", "question-answering"]
+
 
 class Section(BaseModel):
     model_config = ConfigDict(
@@ -41,12 +43,13 @@ class Form(Section):
 
 
 class Extract(Section):
-    """`kind` says how a file is read: `rows` is any input form, `annotated-spans` is the SNIPS form.
+    """`kind` says how a file is read: `rows` is any input form, `annotated-spans` is the SNIPS form, `multi-target`
+    the SciTLDR form.
 
     With a `form`, a record's own fields are kept, checked by the JSON Schema of `fields` in source/.
     """
 
-    kind: Literal["rows", "annotated-spans"]
+    kind: Literal["rows", "annotated-spans", "multi-target"]
     train: list[str]
     valid: list[str] = []
     test: list[str]
@@ -221,12 +224,21 @@ class ToonEval(Section):
     measures: Literal["toon"]
 
 
+class TaskEval(Section):
+    """Answers are texts, compared with one or several references, and judged under a rubric where it names one."""
+
+    measures: Literal["task"]
+    task: Task
+    rubric: str | None = Field(description="a file of judge/; null: not judged")
+    good: float = Field(default=0.8, ge=0, le=1, description="an answer with this overall or a higher one is good")
+
+
 class Recipe(Section):
     extract: Annotated[Extract | PapersExtract | CasesExtract, Field(discriminator="kind")]
     sdg: Sdg
     curate: Curate
     split: Split
-    eval: Annotated[JsonEval | JudgeEval | PersonaEval | ToonEval, Field(discriminator="measures")]
+    eval: Annotated[JsonEval | JudgeEval | PersonaEval | ToonEval | TaskEval, Field(discriminator="measures")]
 
 
 def read_recipe(folder: Path) -> Recipe:

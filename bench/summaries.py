@@ -1,0 +1,139 @@
+"""Measures summaries of real abstracts: ROUGE-1, 2 and L on SciTLDR's test set, with 95 % intervals.
+
+    TUNELINE_MIRROR=/path/to/data python bench/summaries.py            # 618 abstracts, some minutes an adapter
+    python bench/summaries.py --rows 50 --adapter adapters/scitldr     # the first 50; without a mirror, downloaded
+    python bench/summaries.py --json                                   # one flat object
+
+Measured are the first and the last sentence of the abstract, the base under the system prompt of
+recipes/summaries, and adapters: those named, else the version in service, the one before it, and
+adapters/scitldr, which `make scitldr` trains on SciTLDR itself; one that is not there is left out.
+
+A paper has several reference summaries. The one whose ROUGE-1 is best counts, with its ROUGE-2 and L, and
+nothing is stemmed, as in the authors' own evaluation (allenai/scitldr, scripts/cal-rouge.py). Theirs is
+ROUGE-1.5.5, whose ROUGE-L is by sentences; ours is rouge-score 0.1.2 over the whole summary, which is the same
+for one sentence.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from tuneline.adapter import read_adapter  # noqa: E402
+from tuneline.asking import dress  # noqa: E402
+from tuneline.base import read_base  # noqa: E402
+from tuneline.bootstrap import intervals  # noqa: E402
+from tuneline.external import fetch_external, read_external  # noqa: E402
+from tuneline.files import Row, read_jsonl  # noqa: E402
+from tuneline.multi_target import read_multi_target  # noqa: E402
+from tuneline.predictor import Predictor, Voices  # noqa: E402
+from tuneline.task_measures import MEASURES, measure, score_answers  # noqa: E402
+
+TASK = "summarization"
+BASE = Path("models/tiny")
+# Of models tuned on SciTLDR that see the abstract alone, as all that is measured here does (Cachola et al. 2020, arXiv
+# 2004.15011): BART-large, and the same with the authors' title scaffold, without and after XSUM. ROUGE-1 is what
+# secondary sources agree on.
+PUBLISHED = {"bart": 0.433, "catts": 0.438, "catts_xsum": 0.443}
+
+
+def read_test(rows: int | None) -> tuple[list[Row], list[list[str]]]:
+    """(rows as eval has them, the sentences of each abstract). `rows`: the first so many; None: all."""
+    declared = read_external(ROOT / "recipes/scitldr/source/external.yaml")
+    records = read_jsonl(fetch_external(declared, ROOT / ".tuneline/external")["test.jsonl"])[:rows]
+    fields = [next(read_multi_target(record)) for record in records]
+    asked = [
+        {
+            "messages": [{"role": "user", "content": one["input"]}, {"role": "assistant", "content": one["output"]}],
+            "fields": one,
+        }
+        for one in fields
+    ]
+    return asked, [record["source"] for record in records]
+
+
+def served(folder: Path) -> list[Path]:
+    """The version in service and the one before it, newest first; those that are there."""
+    current = folder / "current"
+    if not current.is_dir():
+        return []
+    known = sorted((path for path in folder.glob("v*.*.*") if path.is_dir()), key=version)
+    now = known.index(folder / current.resolve().name)
+    return known[max(now - 1, 0) : now + 1][::-1]
+
+
+def version(path: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in path.name.removeprefix("v").split("."))
+
+
+def name_of(adapter: Path) -> str:
+    """A key of the flat object: the adapter's folder, with its model's where it is a version."""
+    name = f"{adapter.parent.name}_{adapter.name}" if adapter.name.startswith("v") else adapter.name
+    return name.replace(".", "_").replace("-", "_")
+
+
+def answers_of(adapters: list[Path], rows: list[Row], batch_size: int, max_new_tokens: int) -> dict[str, list[str]]:
+    """Name → answer to each row: of the base, then of each adapter, asked as it was trained."""
+    asked = [row["messages"][:-1] for row in rows]
+    system = (ROOT / "recipes/summaries/system.md").read_text("utf-8").strip()
+    backend = read_adapter(adapters[0]).backend if adapters else "cuda"
+    base = Predictor(backend, read_base(BASE), "none")
+    dressed = [dress(messages, system, "") for messages in asked]
+    said = {"base": base.answer(dressed, batch_size, max_new_tokens, "base")}
+    for adapter in adapters:
+        said[name_of(adapter)] = Voices([adapter], False).answer(adapter, asked, batch_size, max_new_tokens)
+    return said
+
+
+def figures_of(rows: list[Row], answers: list[str], samples: int) -> dict[str, float]:
+    """Each ROUGE F1, 0 to 1, with the ends of its interval."""
+    scored, _ = score_answers(TASK, rows, answers)
+    ends = intervals(lambda picks: measure(scored, 1.0, picks), len(scored), samples, 0)
+    found = {}
+    for name, value in measure(scored, 1.0).items():
+        found |= {name: round(float(np.asarray(value)), 4), f"{name}_low": ends[name][0], f"{name}_high": ends[name][1]}
+    return found
+
+
+@click.command()
+@click.option("--adapter", "adapters", type=click.Path(path_type=Path), multiple=True, help="Instead of those served.")
+@click.option("--rows", type=click.IntRange(1), help="The first so many test rows; all without it.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--max-new-tokens", type=click.IntRange(1), default=80, show_default=True)
+@click.option("--samples", type=click.IntRange(1), default=1000, show_default=True, help="Of the bootstrap.")
+@click.option("--json", "as_json", is_flag=True, help="One flat object.")
+def main(
+    adapters: tuple[Path, ...], rows: int | None, batch_size: int, max_new_tokens: int, samples: int, as_json: bool
+) -> None:
+    chosen = list(adapters)
+    if not chosen:
+        own = Path("adapters/scitldr")
+        chosen = served(Path("served/summaries")) + ([own] if own.is_dir() else [])
+    names = [name_of(adapter) for adapter in chosen]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise click.ClickException(f"two adapters would be called {', '.join(twice)}; name one folder otherwise")
+    start = time.perf_counter()
+    test, sentences = read_test(rows)
+    said = {"first_sentence": [each[0] for each in sentences], "last_sentence": [each[-1] for each in sentences]}
+    said |= answers_of(chosen, test, batch_size, max_new_tokens)
+    found = {name: figures_of(test, answers, samples) for name, answers in said.items()}
+    if as_json:
+        flat = {f"{name}_{key}": value for name, of in found.items() for key, value in of.items()}
+        flat |= {f"published_{name}_rouge_1": value for name, value in PUBLISHED.items()}
+        click.echo(json.dumps({"rows": len(test), **flat, "seconds": round(time.perf_counter() - start, 1)}))
+        return
+    click.echo(f"{len(test)} abstracts of SciTLDR's test set; in brackets the 95 % bootstrap interval")
+    for name, of in found.items():
+        cells = [f"{key} {of[key]:.3f} [{of[f'{key}_low']:.3f}, {of[f'{key}_high']:.3f}]" for key in MEASURES[TASK]]
+        click.echo(f"{name:18} {'  '.join(cells)}")
+    for name, value in PUBLISHED.items():
+        click.echo(f"{name:18} rouge_1 {value:.3f}, as published, from abstracts only")
+
+
+if __name__ == "__main__":
+    main()
