@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from tuneline.feedback.commands import feedback
+from tuneline.retraining.commands import models, watch
 from tuneline.succession.commands import instructions
 from tuneline.succession.commands_cases import cases
 
@@ -219,6 +221,8 @@ def _dvc(*words: str) -> None:
 
 main.add_command(instructions)
 instructions.add_command(cases)
+for command in (feedback, watch, models):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,194 @@
+"""`tuneline feedback`: what applications hand in, who judges it, and what comes out."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tuneline.feedback.store import TASKS
+
+if TYPE_CHECKING:
+    from tuneline.feedback.store import Store
+
+SOURCE = Path("recipes/summaries/source")
+
+
+@click.group()
+def feedback() -> None:
+    """What applications' models made of their inputs: taken in, judged, and gathered to learn from."""
+
+
+database_option = click.option(
+    "--database", type=click.Path(dir_okay=False, path_type=Path),
+    help="[default: .tuneline/feedback/feedback.sqlite]",
+)  # fmt: skip
+out_option = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The same as a JSON file.")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+@feedback.command()
+@database_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another than loopback needs TUNELINE_TOKEN.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8770, show_default=True, help="0: a free one.")
+@click.option(
+    "--served", type=click.Path(file_okay=False, path_type=Path), default=Path("served"), show_default=True,
+    help="Where the versions in service lie, for /metrics.",
+)  # fmt: skip
+def serve(database: Path | None, host: str, port: int, served: Path) -> None:
+    """Take samples on --host and --port: POST /samples; GET /health, /metrics."""
+    from tuneline import http_service
+    from tuneline.feedback.server import Settings, create_app
+    from tuneline.feedback.store import database as default
+
+    token = http_service.token_for(host)
+    listening = http_service.listen(host, port)
+    app = create_app(Settings(database or default(), token, served))
+    http_service.run(app, listening, host)
+
+
+@feedback.command(name="import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@database_option
+@click.option("--task", type=click.Choice(TASKS), help="Of the rows that name none.")
+@click.option("--model", default="", help="Of the rows that name none.")
+@click.option("--most-refused", type=click.IntRange(0), default=0, show_default=True, help="Rows; over it: exit 1.")
+def import_(files: tuple[Path, ...], database: Path | None, task: str | None, model: str, most_refused: int) -> None:
+    """Take in the samples of FILES: {"task", "input", "output", "model"?, "meta"?} as JSON Lines, JSON or CSV."""
+    from tuneline.feedback.intake import import_file
+    from tuneline.feedback.store import Store
+    from tuneline.feedback.store import database as default
+
+    refused = 0
+    with Store(database or default()) as store:
+        for path in files:
+            done = import_file(store, path, task, model)
+            for line in done.refused:
+                click.echo(line, err=True)
+            click.echo(f"{path}: {done.new} new, {done.known} known, {len(done.refused)} refused")
+            refused += len(done.refused)
+    if refused > most_refused:
+        raise click.ClickException(f"{refused} rows are refused, the others taken in; correct these, import it again")
+
+
+@feedback.command()
+@database_option
+@click.option("--watch", is_flag=True, help="Go on until stopped.")
+@click.option("--interval", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds, of --watch.")
+def judge(database: Path | None, watch: bool, interval: float) -> None:
+    """Have the judge of params.yaml score what is new; budget-usd is that of the whole command."""
+    from tuneline.feedback.judging import judge_new, read_judging
+
+    judging = read_judging(Path.cwd())
+    with _there(database) as store:
+        while True:
+            counts = judge_new(store, judging)
+            if not watch:
+                click.echo(str(counts))
+                if counts.failed:
+                    raise click.ClickException("what failed stays new and is tried again later")
+                return
+            if counts.accepted or counts.rejected or counts.failed:
+                click.echo(str(counts))
+            time.sleep(interval)
+
+
+@feedback.command()
+@click.option("--count", type=click.IntRange(1), default=300, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="Samples sent before.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--to", help="The server's address; without it straight into the database.")
+@click.option(
+    "--source", type=click.Path(exists=True, file_okay=False, path_type=Path), default=SOURCE, show_default=True
+)
+@database_option
+def replay(count: int, offset: int, seed: int, to: str | None, source: Path, database: Path | None) -> None:
+    """Send what an application would: texts with good, middling and bad summaries, meta.truth saying which."""
+    from tuneline.feedback.recording import NotRecorded, record_all
+    from tuneline.feedback.replay import SHARES, read_texts
+    from tuneline.feedback.replay import replay as drawn
+    from tuneline.feedback.store import database as default
+
+    samples = list(drawn(read_texts(source), count, offset, seed))
+    try:
+        new = record_all(samples, to or database or default())
+    except NotRecorded as error:
+        raise click.ClickException(str(error)) from None
+    kinds = [sample.meta["truth"] for sample in samples]
+    shown = ", ".join(f"{kinds.count(kind)} {kind}" for kind in SHARES if kind in kinds)
+    click.echo(f"{sum(new)} new, {len(new) - sum(new)} known; {shown}")
+
+
+@feedback.command()
+@database_option
+@click.option("--task", type=click.Choice(TASKS), help="[default: all]")
+@json_option
+@out_option
+def gate(database: Path | None, task: str | None, as_json: bool, out: Path | None) -> None:
+    """The gate's precision and recall against the truth of replayed samples."""
+    from tuneline.feedback.gate import measure, show
+    from tuneline.files import write_json
+
+    with _there(database) as store:
+        measured = measure(store, task)
+    if not measured["samples"]:
+        raise click.ClickException("no judged sample has meta.truth; replay some, and have them judged")
+    if out:
+        write_json(out, measured)
+    if as_json:
+        click.echo(json.dumps(measured))
+    else:
+        show(measured)
+
+
+@feedback.command()
+@click.option("--task", type=click.Choice(TASKS), default=TASKS[0], show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("--upto", type=click.IntRange(1), help="The first so many accepted ones; without it all.")
+@database_option
+def snapshot(task: str, out: Path, upto: int | None, database: Path | None) -> None:
+    """Write the accepted samples to --out as JSON Lines, in the order of acceptance."""
+    from tuneline.feedback.snapshot import write_snapshot
+
+    with _there(database) as store:
+        click.echo(f"{out}: {write_snapshot(store, task, out, upto)} samples")
+
+
+@feedback.command()
+@database_option
+@json_option
+def status(database: Path | None, as_json: bool) -> None:
+    """How many samples there are of each task, and how far the next run is."""
+    with _there(database) as store:
+        found = {task: _state_of(store, task) for task in TASKS}
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for task, of in found.items():
+        run = of["last_run"]
+        told = f"; run {run['number']} {run['state']}" if run else ""
+        click.echo(
+            f"{task}: {of['new']} to judge, {of['accepted']} accepted, {of['rejected']} rejected; "
+            f"{of['accepted'] - of['watermark']} since the last version{told}"
+        )
+
+
+def _state_of(store: "Store", task: str) -> dict[str, Any]:
+    run = store.last_run(task)
+    told = {"number": run.number, "state": run.state, "version": run.version, "reason": run.reason} if run else None
+    return {**store.counts(task), "watermark": store.watermark(task), "last_run": told}
+
+
+def _there(path: Path | None) -> "Store":
+    """Raises click.ClickException when nothing has been taken in yet."""
+    from tuneline.feedback.store import Store, database
+
+    place = path or database()
+    if not place.is_file():
+        raise click.ClickException(f"{place} is not there; `tuneline feedback serve`, import or replay makes it")
+    return Store(place)
+
+
+if __name__ == "__main__":
+    feedback()

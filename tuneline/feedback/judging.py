@@ -1,0 +1,196 @@
+"""The worker that has new samples judged, beside the intake and never in its way.
+
+A sample whose judgement cannot be had stays new and is tried again later; a failure is no score. Paid
+answers are in the answer log first: a worker that is killed pays none of them twice. Calls that were
+under way then are missing from the tallies.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+
+from tuneline import task_judge
+from tuneline.feedback.store import DIMENSIONS, TASKS, Judgement, Store, Stored, Tally
+from tuneline.gate_settings import read_gate_settings
+from tuneline.planning import stage_options
+from tuneline.teacher import Outcome, Request, Settings, Teacher
+from tuneline.templates import read_prompt
+
+RECIPE = Path("recipes/summaries")
+STAGE = "eval@summaries"  # whose judge it is
+BATCH, BATCH_OF_BATCHES = 100, 5000  # samples that are paid before the first is written
+
+# What is tallied of calls; the collector of tuneline.monitoring reads them.
+CALLS, SECONDS, SPEND = "judge_calls_total", "judge_latency_seconds", "judge_spend_usd_total"
+BOUNDS = (0.001, 0.01, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds of a call
+
+
+@dataclass
+class Judging:
+    """`settings.budget_usd` holds for all that is done with this object; `spent`: USD so far."""
+
+    settings: Settings
+    answers: Path  # the folder of the answer log
+    rubrics: dict[str, str]  # of each task
+    min_score: float
+    window: int = task_judge.WINDOW  # characters of a source that one request may hold
+    spent: float = field(default=0.0, compare=False)
+
+
+@dataclass
+class Counts:
+    """What one call of `judge_new` did. `why`: of the last failure. `busy`: another process is judging."""
+
+    accepted: int = 0
+    rejected: int = 0
+    failed: int = 0
+    why: str = ""
+    busy: bool = False
+
+    def __str__(self) -> str:
+        if self.busy:
+            return "another judge is at it"
+        because = f", to be tried again: {self.why}" if self.failed else ""
+        return f"{self.accepted} accepted, {self.rejected} rejected, {self.failed} failed{because}"
+
+
+def read_judging(root: Path) -> Judging:
+    """The judge of the checkout's params.yaml, its rubrics, and the gate.
+
+    Raises click.ClickException when one of them cannot be read.
+    """
+    options = stage_options(root, STAGE)
+    rubrics = {task: read_prompt(root / RECIPE / f"judge/{task}.md") for task in TASKS}
+    settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
+    return Judging(settings, Path(options["answers"]), rubrics, read_gate_settings(root).min_score)
+
+
+def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.time) -> Counts:
+    """Has all judged that is new and due, the oldest first, then returns.
+
+    One judge works on a database at a time: what a second one would pay is paid already. It stops early
+    when none of a batch could be judged. Raises click.ClickException for a rubric that cannot be filled.
+    """
+    counts = Counts()
+    size = BATCH_OF_BATCHES if judging.settings.batch else BATCH
+    with _alone(store.path) as alone:
+        if not alone:
+            counts.busy = True
+            return counts
+        due = store.to_judge(size, clock())
+        if not due:
+            return counts  # no log is read
+        with Teacher(judging.settings, judging.answers) as teacher:
+            teacher.spent = judging.spent
+            while due:
+                done = counts.accepted + counts.rejected
+                for task in sorted({sample.task for sample in due}):
+                    _judge(store, teacher, judging, [one for one in due if one.task == task], counts, clock)
+                    judging.spent = teacher.spent
+                if counts.accepted + counts.rejected == done:
+                    break
+                due = store.to_judge(size, clock())
+    return counts
+
+
+def _judge(
+    store: Store, teacher: Teacher, judging: Judging, due: list[Stored], counts: Counts, clock: Callable[[], float]
+) -> None:
+    """Samples of one task."""
+    task = due[0].task
+    rubric = judging.rubrics[task]
+    asked = [task_judge.requests(task, one.input, one.output, rubric, judging.window) for one in due]
+    why = ""
+    if not teacher.offline:
+        asked = [
+            [_next(teacher, request, one.attempts) for request in requests]
+            for one, requests in zip(due, asked, strict=True)
+        ]
+        why = _pay(store, teacher, task, [request for requests in asked for request in requests])
+    for one, requests in zip(due, asked, strict=True):
+        start = time.perf_counter()
+        found = [teacher.follow(request) for request in requests]
+        outcomes = [outcome if isinstance(outcome, Outcome) else None for outcome in found]
+        said = task_judge.read(requests, outcomes)
+        seconds = (time.perf_counter() - start) / len(requests)
+        calls = _answered(task, seconds) * len(requests) if teacher.offline else []
+        if isinstance(said, str):
+            unpaid = None in outcomes
+            counts.failed += 1
+            counts.why = why if unpaid and why else said
+            calls += [] if unpaid else _count(task, "unusable", 1)
+            store.judge_failed(one.number, counts.why, clock(), calls)
+            continue
+        scores = {name: float(said.scores[name]) for name in DIMENSIONS}
+        judgement = Judgement(scores, said.reason, teacher.name, said.parts)
+        if store.judged(one.number, judgement, judging.min_score, clock(), calls):
+            if judgement.overall >= judging.min_score:
+                counts.accepted += 1
+            else:
+                counts.rejected += 1
+
+
+def _pay(store: Store, teacher: Teacher, task: str, requests: list[Request]) -> str:
+    """Has the log hold what can be had; why the rest cannot. Tallies the calls."""
+    before, spent, why = len(teacher.log), teacher.spent, ""
+    teacher.failures.clear()
+    try:
+        teacher.pay(requests, f"judge {task}", len(requests))
+    except click.ClickException as error:
+        why = error.message
+    finally:
+        failed = len(teacher.failures) or int(bool(why))
+        with store.transaction():
+            for key in list(teacher.log.places)[before:]:
+                answer = teacher.log.get(key.hex())
+                store.add_tallies(_answered(task, answer.seconds))
+            if failed:
+                store.add_tallies(_count(task, "failed", failed))
+            store.add_tallies([(SPEND, {}, teacher.spent - spent)])
+    return why
+
+
+def _next(teacher: Teacher, request: Request, failed: int) -> Request:
+    """The request or the first of its repetitions that has a usable answer or none yet.
+
+    An answer that cannot be used stands in the log for good: a later try asks the same under another number.
+    """
+    for number in range(failed + 1):
+        repeated = replace(request, number=number)
+        found = teacher.follow(repeated)
+        if not isinstance(found, Outcome) or found.reason is None:
+            break
+    return repeated
+
+
+def _answered(task: str, seconds: float) -> list[Tally]:
+    """Of a call that got an answer. A bucket counts its own calls alone."""
+    bound = next((bound for bound in BOUNDS if seconds <= bound), "+Inf")
+    bucket = (f"{SECONDS}_bucket", {"le": str(bound)}, 1.0)
+    return [*_count(task, "answered", 1), bucket, (f"{SECONDS}_sum", {}, seconds)]
+
+
+def _count(task: str, outcome: str, count: int) -> list[Tally]:
+    """`outcome`: answered, failed (a call given up) or unusable (a sample whose answers give no judgement)."""
+    return [(CALLS, {"task": task, "outcome": outcome}, float(count))]
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[bool]:
+    """Whether no other process judges this database; the lock ends with the process."""
+    descriptor = os.open(database.with_suffix(".judge"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)

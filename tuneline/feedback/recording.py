@@ -1,0 +1,107 @@
+"""`record`: an application hands in what its model made of an input, to the server or into the database."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuneline.feedback.store import Sample
+
+URL = "TUNELINE_FEEDBACK_URL"
+TOKEN = "TUNELINE_TOKEN"
+AT_ONCE = 100  # samples in one request
+
+
+class NotRecorded(RuntimeError):
+    """The sample is good, but nobody took it: no server, a wrong token, a full disk. It may be sent again."""
+
+
+def record(
+    task: str,
+    input: str,
+    output: str,
+    model: str = "",
+    meta: dict[str, Any] | None = None,
+    to: str | os.PathLike | None = None,
+    timeout: float = 10.0,
+) -> bool:
+    """Hands in one sample; True when it is new, False when it was known. When it returns, the sample is kept.
+
+    `task`: summarization, classification or question-answering. `meta`: any JSON object, at most 16 KiB.
+    `to`: the address of `tuneline feedback serve`, or a database file; without it TUNELINE_FEEDBACK_URL, and
+    without that .tuneline/feedback/feedback.sqlite of the checkout. A server's token is TUNELINE_TOKEN.
+    `timeout`: seconds that a server may take. It waits for the answer: for intake in the path of requests call it
+    on another thread.
+
+    Raises ValueError for a sample that no server takes (an unknown task, an empty text), NotRecorded for
+    all that may be better later; nothing else. An application that must not fail catches both.
+    """
+    from tuneline.feedback.store import Sample
+
+    return record_all([Sample(task, input, output, model, {} if meta is None else meta)], to, timeout)[0]
+
+
+def record_all(samples: "Sequence[Sample]", to: str | os.PathLike | None = None, timeout: float = 10.0) -> list[bool]:
+    """`record` for many: by requests of 100, or in one transaction. Errors as there.
+
+    When it raises, some of the samples may be kept; sending all again keeps each once.
+    """
+    for number, sample in enumerate(samples, 1):
+        if faults := sample.faults():
+            raise ValueError(f"sample {number}: {'; '.join(faults)}")
+    if to is None:
+        to = os.environ.get(URL) or None
+    if isinstance(to, str) and to.startswith(("http://", "https://")):
+        new = []
+        for start in range(0, len(samples), AT_ONCE):
+            new += _post(to, samples[start : start + AT_ONCE], timeout)
+        return new
+    return _write(None if to is None else Path(to), samples)
+
+
+def _write(path: Path | None, samples: "Sequence[Sample]") -> list[bool]:
+    import sqlite3
+
+    from tuneline.feedback.store import Store, database
+
+    place = path or database()
+    try:
+        with Store(place) as store:
+            return store.add(samples)
+    except (OSError, sqlite3.Error) as error:
+        raise NotRecorded(f"{place}: {error}") from None
+
+
+def _post(url: str, samples: "Sequence[Sample]", timeout: float) -> list[bool]:
+    import urllib.error
+    import urllib.request
+    from dataclasses import asdict
+    from http.client import HTTPException
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        """A redirect is refused: it would take the token to another host."""
+
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    # In ASCII, since half a surrogate pair in meta is no UTF-8.
+    body = json.dumps([asdict(sample) for sample in samples]).encode("ascii")
+    headers = {"Content-Type": "application/json"}
+    if token := os.environ.get(TOKEN, "").strip():
+        headers["Authorization"] = f"Bearer {token}"
+    try:
+        request = urllib.request.Request(f"{url.rstrip('/')}/samples", body, headers, method="POST")
+        with urllib.request.build_opener(Stay).open(request, timeout=timeout) as answer:
+            said = json.loads(answer.read())
+        new = [bool(one["new"]) for one in said["samples"]]
+    except urllib.error.HTTPError as error:
+        with error:
+            said = " ".join(error.read(500).decode("utf-8", "replace").split())
+        raise NotRecorded(f"the feedback server answered {error.code}: {said}") from None
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        raise NotRecorded(f"the feedback server gave no answer: {error}") from None
+    if len(new) != len(samples):
+        raise NotRecorded("what answered is no feedback server")
+    return new

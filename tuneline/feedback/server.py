@@ -1,0 +1,240 @@
+"""The feedback server: takes what applications made of their inputs, and answers when it is kept.
+
+Requests that come together are written in one transaction, on a thread of its own: the event loop waits
+for no disk and for no other process. Nothing is judged here.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, Response
+from fastapi import Path as InPath
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from starlette.responses import JSONResponse
+
+from tuneline.feedback.store import MOST_INPUT, MOST_META, MOST_MODEL, MOST_OUTPUT, TASKS, Sample, Store, Stored
+from tuneline.http_service import (
+    ANY,
+    INVALID,
+    LOCKED,
+    Ascii,
+    Fault,
+    LimitedBodies,
+    answer_faults_as_json,
+    bearer,
+    fault,
+)
+from tuneline.monitoring.metrics import StateCollector
+
+MOST_BYTES = 4 * 1024 * 1024  # of a body
+MOST_SAMPLES = 1000  # in one
+TEXT = r"^[^\x00]*[^\x00\s][^\x00]*$"  # more than blanks
+RETRY_AFTER = 1  # seconds
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+Task = Literal["summarization", "classification", "question-answering"]
+assert Task.__args__ == TASKS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`token` is asked of every client when there is one; `served`: where versions lie that are in service."""
+
+    database: Path
+    token: str = ""
+    served: Path = Path("served")
+
+
+class SentSample(BaseModel):
+    """What an application's model made of an input."""
+
+    model_config = ConfigDict(extra="forbid")
+    task: Task
+    input: str = Field(max_length=MOST_INPUT, pattern=TEXT, description="What the model was given, whole.")
+    output: str = Field(max_length=MOST_OUTPUT, pattern=TEXT, description="What it said.")
+    model: str = Field("", max_length=MOST_MODEL, pattern=r"^[^\x00]*$", description="Which model, and version.")
+    meta: dict[str, Any] = Field(
+        default_factory=dict, description=f"Anything, at most {MOST_META} signs as compact JSON in ASCII."
+    )
+
+    def sample(self) -> Sample:
+        return Sample(self.task, self.input, self.output, self.model, self.meta)
+
+
+One = Annotated[SentSample, Tag("one")]
+Many = Annotated[list[SentSample], Field(min_length=1, max_length=MOST_SAMPLES), Tag("many")]
+
+
+class Kept(BaseModel):
+    id: str = Field(description="SHA-256 of task, input and output: the same for a sample that is sent again.")
+    new: bool
+
+
+class Taken(BaseModel):
+    """All of them are kept; `known` ones were before."""
+
+    new: int
+    known: int
+    samples: list[Kept] = Field(description="In the order in which they were sent.")
+
+
+class Shown(BaseModel):
+    """A sample and what became of it."""
+
+    id: str
+    task: Task
+    input: str
+    output: str
+    model: str
+    meta: dict[str, Any]
+    received: float = Field(description="Seconds since 1970, as all times.")
+    state: Literal["new", "accepted", "rejected"] = Field(description="new: no judge has had it yet.")
+    scores: dict[str, float] | None
+    reason: str
+    judge: str
+    judged: float | None
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
+    samples: dict[Task, dict[Literal["new", "accepted", "rejected"], int]]
+
+
+class Intake:
+    """Writes samples in the order in which they come, those that wait together in one transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.thread = ThreadPoolExecutor(1, "intake")
+        self.waiting: list[tuple[list[Sample], asyncio.Future]] = []
+        self.came = asyncio.Event()
+
+    async def take(self, samples: list[Sample]) -> list[bool]:
+        """For each whether it is new, once all are kept. Raises sqlite3.Error when they are not."""
+        done = asyncio.get_running_loop().create_future()
+        self.waiting.append((samples, done))
+        self.came.set()
+        return await done
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        return await self._on_thread(lambda: {task: self.store.counts(task) for task in TASKS})
+
+    async def find(self, key: str) -> Stored | None:
+        return await self._on_thread(self.store.sample, key)
+
+    async def work(self) -> None:
+        while True:
+            await self.came.wait()
+            self.came.clear()
+            batch, self.waiting = self.waiting, []
+            try:
+                new = iter(await self._on_thread(self.store.add, [one for samples, _ in batch for one in samples]))
+            except (sqlite3.Error, OSError) as error:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_exception(error)
+                continue
+            for samples, done in batch:
+                said = [next(new) for _ in samples]
+                if not done.done():  # the client may have gone
+                    done.set_result(said)
+
+    async def _on_thread(self, call: Any, *given: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, call, *given)
+
+    def close(self) -> None:
+        self.thread.shutdown()
+        self.store.close()
+
+
+BUSY = {
+    503: {
+        "model": Fault,
+        "description": "The database cannot be written now; nothing of the request is kept.",
+        "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
+    }
+}
+UNKNOWN = {404: {"model": Fault, "description": "No sample has this id."}}
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application, with the database opened, and made where there is none."""
+    intake = Intake(Store(settings.database))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        working = asyncio.create_task(intake.work())
+        yield
+        working.cancel()
+        intake.close()
+
+    app = FastAPI(
+        title="Tuneline feedback server",
+        description="Takes what applications' models made of their inputs; a judge looks at it later.",
+        version="1",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        responses={**ANY, **BUSY},
+    )
+    app.add_middleware(LimitedBodies, most=MOST_BYTES)
+    answer_faults_as_json(app)
+    collector = StateCollector(settings.database, settings.served)
+    guard = [Depends(bearer(settings.token))] if settings.token else []
+    locked = LOCKED if settings.token else {}
+
+    @app.exception_handler(sqlite3.Error)
+    async def busy(_: Any, error: sqlite3.Error) -> JSONResponse:
+        said = "the database cannot be written now; nothing of the request is kept"
+        return fault(503, "busy", f"{said} ({error})", {"Retry-After": str(RETRY_AFTER)})
+
+    @app.get("/health", summary="Whether the server is there, and what it has")
+    async def health() -> Health:
+        return Health(samples=await intake.counts())
+
+    @app.post(
+        "/samples",
+        summary="Hand in samples; the answer comes when they are kept",
+        response_model=Taken,
+        responses={**INVALID, **locked},
+        dependencies=guard,
+    )
+    async def post_samples(
+        sent: Annotated[One | Many, Discriminator(lambda given: "many" if isinstance(given, list) else "one")],
+    ) -> Any:
+        samples = [one.sample() for one in (sent if isinstance(sent, list) else [sent])]
+        wrong = [f"{at}: {said}" for at, sample in enumerate(samples) for said in sample.faults()]
+        if wrong:
+            return Ascii({"error": "invalid", "detail": wrong[:20]}, 400)
+        new = await intake.take(samples)
+        kept = [{"id": sample.key, "new": is_new} for sample, is_new in zip(samples, new, strict=True)]
+        return Ascii({"new": sum(new), "known": len(new) - sum(new), "samples": kept})
+
+    @app.get(
+        "/samples/{id}",
+        summary="A sample and what became of it",
+        response_model=Shown,
+        responses={**INVALID, **locked, **UNKNOWN},
+        dependencies=guard,
+    )
+    async def get_sample(id: Annotated[str, InPath(pattern="^[0-9a-f]{64}$")]) -> Any:
+        found = await intake.find(id)
+        if found is None:
+            return fault(404, "not_found", "no sample has this id")
+        shown = {name: getattr(found, name) for name in Shown.model_fields if name != "id"}
+        return Ascii({"id": found.key, **shown})
+
+    @app.get(
+        "/metrics",
+        summary="Prometheus' text format",
+        response_class=Response,
+        responses={200: {"content": {METRICS.partition(";")[0]: {"schema": {"type": "string"}}}}},
+    )
+    def metrics() -> Response:  # counts alone, for Prometheus without a token; on a thread: it may read everything
+        return Response(collector.text(), media_type=METRICS)
+
+    return app

@@ -1,0 +1,36 @@
+"""The accepted samples as the rows that a pipeline learns from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from tuneline.feedback.store import Store, Stored
+from tuneline.files import Row, write_jsonl
+
+FROM_META = ("language", "topic")  # of a row, where a sample's meta has them
+
+
+def write_snapshot(store: Store, task: str, out: Path, upto: int | None = None) -> int:
+    """Writes those accepted up to a place, or all, each once in the order of acceptance; how many.
+
+    The same samples give the same bytes: no clock and no path is in them. The file appears whole or not at
+    all. Raises click.ClickException when fewer are accepted than `upto` or none is.
+    """
+    accepted = store.accepted(task)
+    wanted = accepted if upto is None else upto
+    if not 0 < wanted <= accepted:
+        raise click.ClickException(f"{task}: {accepted} samples are accepted; asked for are the first {wanted}")
+    write_jsonl(out, rows(store, task, wanted))
+    return wanted
+
+
+def rows(store: Store, task: str, upto: int) -> Iterator[Row]:
+    """{"id", "input", "output", "language"?, "topic"?, "model", "score"} of each; `score`: overall, 0 to 1."""
+    return (row(sample) for sample in store.accepted_samples(task, upto))
+
+
+def row(sample: Stored) -> Row:
+    more = {name: sample.meta[name] for name in FROM_META if isinstance(sample.meta.get(name), str)}
+    texts = {"id": sample.key[:16], "input": sample.input, "output": sample.output}
+    return {**texts, **more, "model": sample.model, "score": sample.scores["overall"]}

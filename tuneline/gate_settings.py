@@ -1,0 +1,62 @@
+"""`gate` of params.yaml: from which score a sample counts, and how many start a run."""
+
+from pathlib import Path
+
+import click
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tuneline.feedback.store import TASKS
+
+
+def _hyphened(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class GateSettings(BaseModel):
+    """An unknown key fails, and so does what is out of its range."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_hyphened, populate_by_name=True)
+
+    min_score: float = Field(ge=0, le=1, description="Overall, from which a sample is accepted.")
+    min_new_samples: int = Field(ge=1, description="Accepted since the watermark that start a run.")
+    measure: str = Field(min_length=1, description="Of the held-out rows, by which a version wins.")
+    adapters: dict[str, str] = Field(description="The adapter that a run of a task trains.")
+    attempts: int = Field(ge=1, description="Of a run that fails.")
+    retry_minutes: float = Field(ge=0, description="After a failed run.")
+
+    @field_validator("adapters")
+    @classmethod
+    def _tasks(cls, adapters: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(adapters.keys() - set(TASKS)):
+            raise ValueError(f"{', '.join(unknown)}: a task is one of {', '.join(TASKS)}")
+        return adapters
+
+    def adapter(self, task: str) -> str:
+        """The adapter that a run of the task trains.
+
+        Raises click.ClickException when params.yaml names none.
+        """
+        if task not in self.adapters:
+            raise click.ClickException(f"params.yaml: gate.adapters names no adapter for {task}")
+        return self.adapters[task]
+
+
+def read_gate_settings(root: Path) -> GateSettings:
+    """From `gate` of params.yaml in a checkout.
+
+    Raises click.ClickException when the file or the section is not there, or says what it may not.
+    """
+    path = root / "params.yaml"
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise click.ClickException(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict) or not isinstance(found.get("gate"), dict):
+        raise click.ClickException(f"{path} has no section gate")
+    try:
+        return GateSettings(**found["gate"])
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        known = ", ".join(_hyphened(name) for name in GateSettings.model_fields)
+        raise click.ClickException(f"{path}: gate: {said}; the keys are {known}") from None
