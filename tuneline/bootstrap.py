@@ -25,3 +25,14 @@ def intervals(
         else [round(float(edge), 4) for edge in np.nanpercentile(values, [tail, 100 - tail])]
         for name, values in measure(picks).items()
     }
+
+
+def paired_interval(differences: np.ndarray, samples: int, seed: int) -> tuple[float, float]:
+    """(low, high): the central 95 % of the mean over resamples of rows, of two answers' differences by row.
+
+    `differences` is a float array (rows,), without nan and not empty.
+    """
+    low, high = intervals(lambda picks: {"mean": differences[picks].mean(axis=1)}, len(differences), samples, seed)[
+        "mean"
+    ]
+    return float(low), float(high)
