@@ -11,7 +11,7 @@ SETUP := pyproject.toml constraints.txt
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test soak train-m4 snips predict show experiments diff answers-push answers-pull bench base clean
+.PHONY: help setup repro test soak train-m4 snips scitldr retrain predict show experiments diff answers-push answers-pull bench base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,8 +50,21 @@ train-m4: .venv/mlx ## train with mlx-lm as an M4 wants it, an experiment of its
 	tuneline preset presets/m4 | xargs dvc exp run $(SET)
 
 snips: .venv/repro ## the public benchmark; TUNELINE_MIRROR names a folder that has it
-	dvc repro benchmarks/dvc.yaml
+	dvc repro benchmarks/dvc.yaml:eval@snips
 	@tuneline show metrics/snips
+
+scitldr: .venv/repro ## the same for summaries of abstracts
+	dvc repro benchmarks/dvc.yaml:eval@scitldr
+	@tuneline show metrics/scitldr
+
+retrain: .venv/repro ## from an empty inbox to a new version, twice, in a clone: .tuneline/demo
+	rm -rf .tuneline/demo
+	git clone --quiet . .tuneline/demo
+	@cd .tuneline/demo && set -e && export DVC_ROOT=$$PWD; for offset in 0 300; do \
+	  for words in "feedback replay --offset $$offset" "feedback judge" "feedback gate" "watch --once --runner local"; do \
+	    echo "tuneline $$words"; python -m tuneline.cli $$words; \
+	  done; \
+	done; python -m tuneline.cli models list
 
 predict: .venv/repro ## one query: make predict QUERY="mails from Aïcha" [ADAPTER=adapters/query_json]
 	@tuneline predict --adapter $(ADAPTER) "$(QUERY)"

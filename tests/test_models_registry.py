@@ -1,0 +1,230 @@
+"""Versions as GTO's tags, what is in service, and rollback: real git, real DVC, adapters of a few bytes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.conftest import ENVIRONMENT, Project
+from tests.retraining import command
+from tuneline.files import write_json
+from tuneline.retraining import registry
+from tuneline.retraining.checkout import RUNS, identity, make_checkout
+
+NAME = "summaries"
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A repository with DVC and nothing registered."""
+    project = Project(tmp_path_factory.mktemp("registry"))
+    project.run("git", "init", "-q")
+    project.run("dvc", "init", "-q")
+    (project.root / ".gitignore").write_text("/.tuneline/\n/served/\n/logs/\n", encoding="utf-8")
+    (project.root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    (project.root / "benchmarks").mkdir()
+    (project.root / "benchmarks/dvc.yaml").symlink_to("../dvc.yaml")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "start")
+    return project
+
+
+def finished_run(project: Project, run: str, mean: float, previous: str | None) -> tuple[Path, str]:
+    """(checkout, commit) of a run whose adapter says `run`."""
+    checkout = project.root / ".tuneline/runs" / run / "checkout"
+    make_checkout(project.root, checkout, project.run("git", "rev-parse", "HEAD").stdout.strip(), run)
+    inside = Project(checkout)
+    adapter = {"base": "models/tiny", "quantization": "none", "backend": "cuda", "prefix": run}
+    write_json(checkout / "adapters" / NAME / "adapter.json", adapter)
+    (checkout / "adapters" / NAME / "adapter_model.safetensors").write_text(run)
+    inside.run("dvc", "add", "-q", f"adapters/{NAME}")
+    figures = {"rouge_l": {"mean": mean, "interval": [mean - 0.1, mean + 0.1]}}
+    write_json(
+        checkout / "metrics" / NAME / "comparison.json",
+        {
+            "measure": "rouge_l",
+            "previous": previous,
+            "sides": {"new": figures},
+            "difference": {"mean": 0.1, "interval": [0.05, 0.15]},
+        },
+    )
+    (checkout / "registry" / NAME).mkdir(parents=True)
+    (checkout / "registry" / NAME / "card.md").write_text(f"# card of {run}\n", encoding="utf-8")
+    inside.run("git", "add", "-A")
+    inside.run("git", "commit", "-qm", run)
+    return checkout, inside.run("git", "rev-parse", "HEAD").stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def project(empty: Project) -> Project:
+    """Two versions, the second in service."""
+    for number, mean, previous in ((1, 0.2, None), (2, 0.3, "v0.1.0")):
+        checkout, commit = finished_run(empty, f"summarization-000{number}", mean, previous)
+        for _ in range(2):  # the second time it is all there
+            version = registry.promote(empty.root, NAME, checkout, commit, checkout.parent.name, "a message")
+        assert version == f"v0.{number}.0"
+    return empty
+
+
+@pytest.fixture
+def copy(project: Project, tmp_path: Path) -> Project:
+    root = tmp_path / "copy"
+    subprocess.run(["cp", "-a", project.root, root], check=True)
+    return Project(root)
+
+
+def tags(project: Project) -> list[str]:
+    return project.run("git", "tag", "--list").stdout.split()
+
+
+def current(project: Project) -> dict:
+    return json.loads((project.root / "served" / NAME / "current/adapter.json").read_text("utf-8"))
+
+
+def test_a_promotion_is_two_tags_one_ref_and_a_link(project: Project) -> None:
+    assert tags(project) == ["summaries#prod#1", "summaries#prod#2", "summaries@v0.1.0", "summaries@v0.2.0"]
+    assert (project.root / "served" / NAME / "current").readlink() == Path("v0.2.0")
+    assert current(project)["prefix"] == "summarization-0002"
+    assert project.run("git", "status", "--porcelain").stdout == ""
+    assert (
+        project.run("git", "rev-parse", f"{RUNS}/summarization-0002").stdout
+        == project.run("git", "rev-parse", "summaries@v0.2.0^{commit}").stdout
+    )
+    assert "v0.2.0" in project.run("gto", "show", "--repo", ".").stdout  # gto reads what we read
+
+
+def test_rollback_and_forth(copy: Project) -> None:
+    assert registry.rollback(copy.root, NAME, None) == ("v0.2.0", "v0.1.0")
+    assert current(copy)["prefix"] == "summarization-0001"
+    assert registry.served_version(copy.root, NAME) == "v0.1.0"
+    with pytest.raises(click.ClickException, match="the first version"):
+        registry.rollback(copy.root, NAME, None)
+    with pytest.raises(click.ClickException, match="in service already"):
+        registry.rollback(copy.root, NAME, "v0.1.0")
+    with pytest.raises(click.ClickException, match=r"no version v9.0.0; it has v0.1.0, v0.2.0"):
+        registry.rollback(copy.root, NAME, "v9.0.0")
+    registry.rollback(copy.root, NAME, "v0.2.0")
+    assert current(copy)["prefix"] == "summarization-0002"
+    assert tags(copy)[:4] == [f"summaries#prod#{number}" for number in (1, 2, 3, 4)]
+
+
+def test_what_was_rolled_back_stays_so_when_its_run_is_concluded_again(copy: Project) -> None:
+    commit = copy.run("git", "rev-parse", "summaries@v0.2.0^{commit}").stdout.strip()
+    registry.rollback(copy.root, NAME, None)
+    run = "summarization-0002"
+    assert registry.promote(copy.root, NAME, copy.root / "gone", commit, run, "again") == "v0.2.0"
+    assert registry.served_version(copy.root, NAME) == "v0.1.0"
+
+
+def test_an_adapter_that_is_gone_comes_back_from_the_cache(copy: Project) -> None:
+    subprocess.run(["rm", "-r", copy.root / "served"], check=True)
+    registry.mend(copy.root, NAME)
+    assert current(copy)["prefix"] == "summarization-0002"
+    subprocess.run(["rm", "-r", copy.root / "served", copy.root / ".dvc/cache"], check=True)
+    with pytest.raises(click.ClickException, match="neither in DVC's cache nor in a remote"):
+        registry.mend(copy.root, NAME)
+
+
+def test_current_follows_the_tags_after_a_kill_between_them(copy: Project) -> None:
+    link = copy.root / "served" / NAME / "current"
+    link.unlink()
+    link.symlink_to("v0.1.0")
+    # A tag's lock file, as a killed process leaves it, keeps nobody out.
+    (copy.root / ".git/refs/tags/summaries#prod#3.lock").touch()
+    registry.mend(copy.root, NAME)
+    assert link.readlink() == Path("v0.2.0")
+    registry.rollback(copy.root, NAME, "v0.1.0")
+    assert link.readlink() == Path("v0.1.0")
+
+
+def test_current_is_whole_whenever_it_is_read(copy: Project) -> None:
+    """Rolled there and back by one process while another reads through the link."""
+    reader = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            "import json, sys, pathlib\n"
+            "seen = set()\n"
+            "print('reading', flush=True)\n"
+            "while not pathlib.Path('stop').exists():\n"
+            "    seen.add(json.loads(pathlib.Path('served/summaries/current/adapter.json').read_text())['prefix'])\n"
+            "print(len(seen))\n",
+        ],
+        cwd=copy.root, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert reader.stdout.readline() == "reading\n"
+    for to in ("v0.1.0", "v0.2.0", "v0.1.0"):
+        registry.rollback(copy.root, NAME, to)
+    (copy.root / "stop").touch()
+    said, _ = reader.communicate()
+    assert reader.returncode == 0
+    assert said == "2\n"
+
+
+def test_the_commands(copy: Project) -> None:
+    def tuneline(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        # The small repository has no code: that of this checkout works on it.
+        return subprocess.run(
+            command(*words),
+            env={**ENVIRONMENT, "DVC_ROOT": str(copy.root)},
+            capture_output=True,
+            text=True,
+            check=check,
+        )
+
+    listed = tuneline("models", "list").stdout
+    assert "in service" in next(line for line in listed.splitlines() if "v0.2.0" in line and "0.300" in line)
+    assert max(map(len, listed.splitlines())) <= 100
+    assert tuneline("models", "show", NAME).stdout == "# card of summarization-0002\n"
+    assert tuneline("models", "show", f"{NAME}@v0.1.0").stdout == "# card of summarization-0001\n"
+    wrong = tuneline("models", "show", f"{NAME}@v9.9.9", check=False)
+    assert wrong.returncode == 1
+    assert (
+        wrong.stderr
+        == "Error: summaries@v9.9.9 is no version in the registry; there is summaries@v0.1.0, summaries@v0.2.0\n"
+    )
+    assert tuneline("models", "rollback", NAME).stdout == "summaries: v0.1.0 is in service, v0.2.0 was\n"
+    assert '"rolled_back"' in (copy.root / "logs/finetuning.log").read_text("utf-8")
+
+
+def test_a_checkout_has_the_cache_the_answers_and_the_keys_of_the_main_one(copy: Project) -> None:
+    (copy.root / ".env").write_text("OPENAI_API_KEY=sk-1\n", encoding="utf-8")
+    (copy.root / ".tuneline/answers").mkdir(exist_ok=True)
+    (copy.root / ".tuneline/answers/paid").touch()
+    folder = copy.root / ".tuneline/runs/other/checkout"
+    folder.mkdir(parents=True)
+    (folder / "stale").touch()
+    base = copy.run("git", "rev-parse", "summaries@v0.1.0^{commit}").stdout.strip()  # of no branch
+    make_checkout(copy.root, folder, base, "other")
+    inside = Project(folder)
+    assert inside.run("git", "rev-parse", "HEAD").stdout.strip() == base
+    assert inside.run("dvc", "cache", "dir").stdout.strip() == str(copy.root / ".dvc/cache")
+    inside.run("dvc", "checkout", "-q")
+    assert (folder / "adapters" / NAME / "adapter_model.safetensors").read_text() == "summarization-0001"
+    assert (folder / ".tuneline/answers/paid").is_file() and not (folder / "stale").exists()
+    assert (folder / ".env").read_text("utf-8") == "OPENAI_API_KEY=sk-1\n"
+    with pytest.raises(click.ClickException, match="git update-ref: "):
+        make_checkout(copy.root, folder, "0" * 39 + "1", "other")
+
+
+def test_nothing_registered(empty: Project, tmp_path: Path) -> None:
+    Project(tmp_path).run("git", "init", "-q")
+    assert registry.versions(tmp_path, NAME) == []
+    registry.mend(tmp_path, NAME)
+    assert not (tmp_path / "served").exists()
+    with pytest.raises(click.ClickException, match="no version of summaries is in service"):
+        registry.rollback(tmp_path, NAME, None)
+
+
+def test_an_identity_where_git_has_none(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import pathlib; from tuneline.retraining.checkout import identity; "
+         "print(*identity(pathlib.Path('.')))"],
+        env={"PATH": ENVIRONMENT["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_COUNT": "1",
+             "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout == "tuneline tuneline@localhost\n"
+    assert identity(tmp_path)[0]

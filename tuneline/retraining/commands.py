@@ -1,0 +1,157 @@
+"""`tuneline watch`: runs when enough samples are accepted. `tuneline models`: the versions of an adapter."""
+
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+TASKS = ("summarization", "classification", "question-answering")
+PORT = 9109
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="One round, for cron.")
+@click.option("--task", type=click.Choice(TASKS), default=TASKS[0], show_default=True)
+@click.option(
+    "--runner", type=click.Choice(["auto", "local", "docker"]), default="auto", show_default=True,
+    help="auto: in a container where an engine answers.",
+)  # fmt: skip
+@click.option("--interval", type=click.FloatRange(0.1), default=10, show_default=True, help="Seconds between rounds.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True,
+    help="Of /metrics on loopback, while it loops; 0: none.",
+)  # fmt: skip
+@click.option("--textfile", type=click.Path(dir_okay=False, path_type=Path), help="Metrics as a file, each round.")
+def watch(once: bool, task: str, runner: str, interval: float, port: int, textfile: Path | None) -> None:
+    """Have new samples judged, and start a run when gate.min-new-samples have been accepted since the last.
+
+    Any number of watchers may run: one at a time works. A run that was killed is gone on with. One that failed is
+    tried again after gate.retry-minutes, gate.attempts times; then the next one waits for more samples.
+    """
+    from tuneline.feedback.judging import judge_new, read_judging
+    from tuneline.feedback.store import Store, database
+    from tuneline.monitoring.metrics import StateCollector
+    from tuneline.retraining.runner import choose
+    from tuneline.retraining.watch import watch_round
+
+    root = _root()
+    judging = read_judging(root)
+    chosen, why = choose(runner, root)
+    if runner == "auto":
+        click.echo(f"runs by --runner {chosen}: {why}")
+    collector = StateCollector(database(root), root / "served")
+    if port and not once:
+        try:
+            click.echo(f"http://127.0.0.1:{collector.serve(port)}/metrics")
+        except click.ClickException as error:
+            click.echo(f"no /metrics from this watcher: {error.message}", err=True)
+
+    def judge(store: Store) -> str:
+        counts = judge_new(store, judging)
+        quiet = not (counts.accepted or counts.rejected or counts.failed or counts.busy)
+        return "" if quiet else f"judged: {counts}"
+
+    last = ""
+
+    def say(line: str) -> None:
+        nonlocal last
+        if line != last:  # a loop says the same again every few seconds
+            click.echo(line)
+        last = line
+
+    while True:
+        well = False
+        try:
+            well = watch_round(root, task, chosen, judge, say)
+        except click.ClickException as error:
+            if once:
+                raise
+            say(f"Error: {error.message}")
+        if textfile:
+            collector.write_textfile(textfile)
+        if once:
+            sys.exit(0 if well else 1)
+        time.sleep(interval)
+
+
+@click.group()
+def models() -> None:
+    """The versions that runs have registered: what they are, and which is in service."""
+
+
+@models.command("list")
+def list_models() -> None:
+    """Every version of every adapter, the newest last."""
+    from tuneline.retraining import registry
+
+    root = _root()
+    listed = {name: registry.versions(root, name) for name in registry.names(root)}
+    if not listed:
+        raise click.ClickException("no version is registered yet; `tuneline watch` registers a run that wins")
+    show_versions(root, listed)
+
+
+@models.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """The card of NAME, or of NAME@v0.1.0; without a version, of the one in service."""
+    from tuneline.retraining import registry
+    from tuneline.retraining.checkout import git
+
+    root = _root()
+    name, _, wanted = name.partition("@")
+    listed = registry.versions(root, name)
+    chosen = next((one for one in listed if one.version == wanted), None) if wanted else registry.in_service(listed)
+    if chosen is None:
+        known = ", ".join(f"{name}@{one.version}" for one in listed) or "none"
+        raise click.ClickException(
+            f"{name}{'@' if wanted else ''}{wanted} is no version in the registry; there is {known}"
+        )
+    click.echo(git(root, "show", f"{chosen.commit}:registry/{name}/card.md"))
+
+
+@models.command()
+@click.argument("name")
+@click.option("--to", help="Such as v0.1.0; the version before the one in service without it.")
+def rollback(name: str, to: str | None) -> None:
+    """Put an older version of NAME into service, or any with --to."""
+    from tuneline.monitoring.events import log_event
+    from tuneline.retraining import registry
+
+    root = _root()
+    before, after = registry.rollback(root, name, to)
+    log_event(root / "logs", "rolled_back", adapter=name, previous=before, version=after)
+    click.echo(f"{name}: {after} is in service, {before} was")
+
+
+def show_versions(root: Path, listed: dict[str, list]) -> None:
+    """Prints a table of at most 100 columns: versions, their day, measure and difference, what is in service."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tuneline.retraining.registry import figures, in_service
+    from tuneline.table import WIDTH
+
+    table = Table(title="versions", title_justify="left")
+    for column in ("version", "day", "parent", "measure", "mean", "difference to the parent", ""):
+        table.add_column(column)
+    for name, found in listed.items():
+        now = in_service(found)
+        for one in found:
+            said = figures(root, one)
+            day = datetime.fromtimestamp(one.tagged, UTC).date().isoformat()
+            mean = said["sides"]["new"][said["measure"]]["mean"]
+            low, high = said["difference"]["interval"]
+            change = f"{said['difference']['mean']:+.3f} \\[{low:+.3f}, {high:+.3f}]"
+            parent, state = said["previous"] or "base", "in service" if one is now else ""
+            table.add_row(f"{name}@{one.version}", day, parent, said["measure"], f"{mean:.3f}", change, state)
+    console = Console(width=WIDTH)
+    console.print(table)
+    console.print("means over the held-out rows; in brackets the central 95 % of a bootstrap of the differences by row")
+
+
+def _root() -> Path:
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()

@@ -1,0 +1,176 @@
+"""Does a new version win? Base, previous and new on the same held-out rows, by the same measure."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from tuneline.adapter import read_adapter
+from tuneline.bootstrap import intervals, paired_interval
+from tuneline.files import Row, read_jsonl
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`difference`: the mean of new minus previous by row; `interval`: its central 95 %."""
+
+    wins: bool
+    reason: str
+    difference: float
+    interval: tuple[float, float]
+
+
+def decide(new: Sequence[float | None], previous: Sequence[float | None], samples: int, seed: int) -> Decision:
+    """The new version wins when the whole interval of the mean difference is above 0.
+
+    `new` and `previous` are figures of the same rows, in their order; a row that lacks one does not count.
+    Raises click.ClickException when no row has both.
+    """
+    pairs = [(n, p) for n, p in zip(new, previous, strict=True) if n is not None and p is not None]
+    if not pairs:
+        raise click.ClickException("no held-out row has a figure for both versions: nothing to decide by")
+    differences = np.array([n - p for n, p in pairs])
+    low, high = paired_interval(differences, samples, seed)
+    mean = round(float(differences.mean()), 4)
+    shown = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] on {len(pairs)} rows"
+    if low > 0:
+        return Decision(True, f"better by {shown}", mean, (low, high))
+    return Decision(False, f"not better beyond the interval: {shown}", mean, (low, high))
+
+
+def summarize(scored: list[Any], good: float, samples: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Measure → {"mean", "interval"}, without those that no row has. `scored`: of task_measures, one a row."""
+    from tuneline.judge_measures import rounded
+    from tuneline.task_measures import measure
+
+    edges = intervals(lambda picks: measure(scored, good, picks), len(scored), samples, seed)
+    means = {name: rounded(value) for name, value in measure(scored, good).items()}
+    return {name: {"mean": mean, "interval": edges[name]} for name, mean in means.items() if mean is not None}
+
+
+def compare(checkout: Path, adapter: str, served: Path | None, measure: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What base, previous and new make of the held-out rows of a run's checkout, and whether the new one wins.
+
+    `served`: the folder of the version in service; without one the base is the previous. `options`: those of the
+    adapter's eval stage, which has scored base and new. {"rows", "measure", "judge", "against", "sides",
+    "difference", "wins", "reason", "spend_usd"}.
+    Raises click.ClickException when the recipe has another kind of measures, or lacks `measure`.
+    """
+    from tuneline.recipe import TaskEval, read_recipe
+    from tuneline.task_measures import Scored
+
+    recipe = checkout / options["recipe"]
+    settings = read_recipe(recipe).eval
+    if not isinstance(settings, TaskEval):
+        raise click.ClickException(f"{recipe / 'recipe.yaml'}: a version is promoted by eval.measures: task")
+    predictions = read_jsonl(checkout / options["predictions"])
+    report = json.loads((checkout / options["report"]).read_text("utf-8"))
+    usd = report.get("judge_spend", {}).get("usd", 0.0)
+    scored = {
+        name: [Scored(row["figures"][side], "") for row in predictions]
+        for name, side in (("base", "base"), ("new", "tuned"))
+    }
+    if served:
+        scored["previous"], more = score_served(checkout, adapter, served, settings, predictions, options)
+        usd += more
+    known = scored["new"][0].figures
+    if measure not in known:
+        raise click.ClickException(f"gate.measure: no {measure} among the figures; there are {', '.join(known)}")
+    bootstrap = (options["bootstrap_samples"], options["bootstrap_seed"])
+    before = "previous" if served else "base"
+    decision = decide(*([one.figures[measure] for one in scored[side]] for side in ("new", before)), *bootstrap)
+    sides = [side for side in ("base", "previous", "new") if side in scored]
+    return {
+        "rows": len(predictions),
+        "measure": measure,
+        "judge": report.get("judge"),
+        "against": before,
+        "sides": {side: summarize(scored[side], settings.good, *bootstrap) for side in sides},
+        "difference": {"mean": decision.difference, "interval": list(decision.interval)},
+        "wins": decision.wins,
+        "reason": f"{measure} {decision.reason}",
+        "spend_usd": usd,
+    }
+
+
+def score_served(
+    checkout: Path, adapter: str, served: Path, settings: Any, predictions: list[Row], options: dict[str, Any]
+) -> tuple[list[Any], float]:
+    """(figures of the version in service, in the order of the predictions; USD for the judge)."""
+    from tuneline.task_measures import Judge, score_answers
+    from tuneline.teacher import Settings, Teacher
+    from tuneline.templates import read_prompt
+
+    by_id = {row["id"]: row for row in read_jsonl(checkout / options["test"])}
+    rows = [by_id[row["id"]] for row in predictions]
+    answers = ask_served(checkout, adapter, served, rows, options)
+    if not settings.rubric:
+        return score_answers(settings.task, rows, answers)[0], 0.0
+    wanted = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
+    with Teacher(wanted, options["answers"]) as teacher:
+        judge = Judge(teacher, read_prompt(checkout / options["recipe"] / settings.rubric))
+        scored, spend = score_answers(settings.task, rows, answers, judge)
+    return scored, spend.usd
+
+
+def ask_served(checkout: Path, adapter: str, served: Path, rows: list[Row], options: dict[str, Any]) -> list[str]:
+    """The answers of the version in service to the held-out questions, asked as it was trained."""
+    from tuneline.base import read_base
+    from tuneline.predictor import Predictor
+
+    was = read_adapter(served)
+    now = read_adapter(checkout / "adapters" / adapter)
+    schema = served / "schema.json" if options["constrain"] else None
+    predictor = Predictor(was.backend, read_base(checkout / was.base), was.quantization, served, schema)
+    system = (served / "system.md").read_text("utf-8").strip()
+    asked = [redress(row["messages"][:-1], system, now.prefix, was.prefix) for row in rows]
+    return predictor.answer(asked, options["batch_size"], options["max_new_tokens"], "in service")
+
+
+def redress(messages: list[Row], system: str, prefix: str, own: str) -> list[Row]:
+    """A question as another version was asked it: under its own system prompt, after its own prefix."""
+    from tuneline.asking import dress
+
+    bare = [dict(message) for message in messages if message["role"] != "system"]
+    if prefix:
+        bare[-1]["content"] = bare[-1]["content"].removeprefix(f"{prefix}\n\n")
+    return dress(bare, system, own)
+
+
+def card(order: dict[str, Any], comparison: dict[str, Any], knobs: dict[str, Any]) -> str:
+    """The model card as Markdown: what it was trained on and from, and how it did beside the others."""
+    previous = comparison["previous"] or "none, so the base"
+    lines = [
+        f"# {order['adapter']}, run {order['name']}",
+        "",
+        f"- task: {order['task']}",
+        f"- base: {knobs['base']}",
+        f"- parent version: {previous}",
+        f"- samples: {order['samples']} accepted ones, SHA-256 `{order['sha256']}`",
+        f"- code: commit `{order['commit']}`; `dvc.lock` beside this card has the data and the weights",
+        f"- promoted: {'yes' if comparison['wins'] else 'no'}, {comparison['reason']}",
+        "",
+        f"Means over {comparison['rows']} held-out rows, which no sample joins, with the central 95 % of a bootstrap"
+        + (f"; judged by {comparison['judge']}." if comparison["judge"] else "."),
+        "",
+    ]
+    sides = comparison["sides"]
+    lines += ["| measure | " + " | ".join(sides) + " |", "|---|" + "---|" * len(sides)]
+    for name in sides["new"]:
+        lines.append(f"| {name} | " + " | ".join(shown(side.get(name)) for side in sides.values()) + " |")
+    lines += ["", "Knobs:", "", "```json", json.dumps(knobs, indent=2), "```", ""]
+    return "\n".join(lines)
+
+
+def shown(figure: dict[str, Any] | None) -> str:
+    """A mean with its interval, in at most 20 columns."""
+    if not figure:
+        return "-"
+    if None in figure["interval"]:
+        return f"{figure['mean']:.3f}"
+    low, high = figure["interval"]
+    return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}]"

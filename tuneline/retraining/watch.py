@@ -1,0 +1,143 @@
+"""A watcher's round: has new samples judged, and when enough are accepted sees one run to its end.
+
+A round may be killed at any moment: the run stays open in the database until its outcome is recorded with one
+transaction, and the next round, whoever's, goes on with it.
+"""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from tuneline.feedback.store import FAILED, KEPT, PROMOTED, Run, Store, database
+from tuneline.files import whole_file
+from tuneline.gate_settings import GateSettings, read_gate_settings
+from tuneline.monitoring.events import log_event
+from tuneline.retraining import registry
+from tuneline.retraining.checkout import fetch_run, head
+from tuneline.retraining.execute import CHECKOUT, ORDER, RESULT, SAMPLES, Order, Result, read_result
+from tuneline.retraining.lock import held
+from tuneline.retraining.runner import start
+
+RUNS = Path(".tuneline/runs")
+LOGS = Path("logs")
+
+
+def watch_round(root: Path, task: str, runner: str, judge: Callable[[Store], str], say: Callable[[str], None]) -> bool:
+    """One round; False when a run failed in it. `judge` has new samples judged and says what came of it; `runner` is
+    `docker` or `local`.
+
+    Raises click.ClickException when params.yaml cannot be read, or the samples cannot be judged at all.
+    """
+    gate = read_gate_settings(root)
+    adapter = gate.adapter(task)
+    with Store(database(root)) as store:
+        if said := judge(store):
+            say(said)
+        with held(root / ".tuneline" / f"watch-{task}.lock") as alone:
+            if alone is None:
+                say("another watcher is at it")
+                return True
+            registry.mend(root, adapter)
+            run = due_run(root, store, task, gate, say)
+            return run is None or carry_out(root, store, run, gate, runner, say)
+
+
+def due_run(root: Path, store: Store, task: str, gate: GateSettings, say: Callable[[str], None]) -> Run | None:
+    """The run to carry out now: the open one, or a new one when the gate has let enough samples through."""
+    run = store.last_run(task)
+    failed = run is not None and run.attempts > 0 and run.state not in (PROMOTED, KEPT)
+    if failed and run.state == FAILED and store.accepted(task) <= run.upto:
+        say(f"run {run.number} failed {run.attempts} times ({run.reason}); the next one waits for more samples")
+        return None
+    if failed and (wait := run.finished + 60 * gate.retry_minutes - time.time()) > 0:
+        say(f"run {run.number} failed ({run.reason}); tried again in {wait / 60:.0f} minutes")
+        return None
+    if run := store.current_run(task):
+        return run
+    if run := store.open_run(task, head(root), gate.min_new_samples):
+        log_event(root / LOGS, "run_opened", task=task, run=run.number, after=run.after, upto=run.upto)
+        return run
+    new = store.accepted(task) - store.watermark(task)
+    say(f"{new} of {gate.min_new_samples} new accepted samples for {task}")
+    return None
+
+
+def carry_out(root: Path, store: Store, run: Run, gate: GateSettings, runner: str, say: Callable[[str], None]) -> None:
+    """Sees an open run to its end, or counts a failed attempt."""
+    order, folder = prepare(root, store, run, gate.adapter(run.task))
+    say(f"run {order.name} on {order.samples} samples, {run.upto - run.after} of them new; log: {folder / 'log.txt'}")
+    log_event(root / LOGS, "run_started", task=run.task, run=run.number, runner=runner, samples=order.samples)
+    started = time.time()
+    try:
+        result = start_against_served(root, folder, order, runner)
+        version, previous = conclude(root, folder, order, result), result.previous
+    except click.ClickException as error:
+        failed = store.fail_run(run.number, error.message, gate.attempts, time.time() - started)
+        log_event(root / LOGS, "run_failed", task=run.task, run=run.number, attempt=failed.attempts, why=error.message)
+        say(f"run {order.name}: attempt {failed.attempts} of {gate.attempts} failed: {error.message}")
+        return False
+    state = PROMOTED if version else KEPT
+    done = (result.commit, result.reason, result.figures, result.seconds, result.spend_usd)
+    store.finish_run(run.number, state, version, *done)
+    log_event(
+        root / LOGS, f"run_{state}", task=run.task, run=run.number, version=version, previous=previous,
+        commit=result.commit, why=result.reason, seconds=result.seconds, usd=result.spend_usd,
+    )  # fmt: skip
+    what = f"promoted to {order.adapter} {version}" if version else f"kept back, {previous or 'the base'} stays"
+    say(f"run {order.name}: {what}; {result.reason}; {result.seconds:.0f} s")
+    return True
+
+
+def prepare(root: Path, store: Store, run: Run, adapter: str) -> tuple[Order, Path]:
+    """The folder of a run, with its order and its samples: the same samples, however often.
+
+    After a failed attempt the next one starts from what is committed by now, which may have mended it.
+    """
+    from tuneline.feedback.snapshot import write_snapshot
+
+    folder = root / RUNS / f"{run.task}-{run.number:04d}"
+    count = write_snapshot(store, run.task, folder / SAMPLES, run.upto)
+    commit = head(root) if run.attempts else run.base_commit
+    return write_order(folder, run.task, adapter, commit, None, count), folder
+
+
+def write_order(folder: Path, task: str, adapter: str, commit: str, base: str | None, samples: int) -> Order:
+    """The order of the samples that lie in a run's folder."""
+    digest = hashlib.sha256((folder / SAMPLES).read_bytes()).hexdigest()
+    order = Order(
+        name=folder.name, task=task, adapter=adapter, commit=commit, base=base, samples=samples, sha256=digest
+    )
+    with whole_file(folder / ORDER) as part:
+        part.write_text(order.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return order
+
+
+def start_against_served(root: Path, folder: Path, order: Order, runner: str) -> Result:
+    """The result of a run, compared with what is in service now.
+
+    Raises RunFailed when there is none.
+    """
+    while True:
+        result = read_result(folder) or start(root, folder, runner)
+        registered = any(one.commit == result.commit for one in registry.versions(root, order.adapter))
+        if registered or result.previous == registry.served_version(root, order.adapter):
+            return result
+        # Somebody rolled back meanwhile: what it was compared with is not what it would replace.
+        (folder / RESULT).unlink()
+
+
+def conclude(root: Path, folder: Path, order: Order, result: Result) -> str | None:
+    """Registers a winner and puts it into service; the version, or None where it stays back."""
+    checkout, version = folder / CHECKOUT, None
+    if result.wins:
+        parent = result.previous or "the base"
+        message = f"{order.adapter} of {order.samples} samples, parent {parent}: {result.reason}"
+        version = registry.promote(root, order.adapter, checkout, result.commit, order.name, message)
+    else:
+        fetch_run(root, checkout, result.commit, order.name)
+    shutil.rmtree(checkout, ignore_errors=True)
+    return version
