@@ -12,9 +12,11 @@ from tests.conftest import Project
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-# Said in the README, run elsewhere: the tests themselves; papers and instructions, which want a service (their own
-# tests have one on loopback).
-ELSEWHERE = ("make test", "tuneline papers", "tuneline predict --adapter adapters/eli5", "tuneline instructions")
+# Said in the README, run elsewhere: the tests themselves, and what wants or is a service (papers, instructions,
+# feedback, the watcher and its models, whose own tests have them on loopback).
+ELSEWHERE = ("make test", "make retrain", "tuneline predict --adapter adapters/eli5") + tuple(
+    f"tuneline {name}" for name in ("papers", "instructions", "feedback", "watch", "models")
+)
 SET_UP = ("-o", ".venv/repro")  # the copy uses this environment as it is
 
 

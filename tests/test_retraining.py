@@ -23,8 +23,8 @@ from tuneline.bootstrap import paired_interval
 from tuneline.feedback.recording import NotRecorded, record
 from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Store, database
 from tuneline.files import write_jsonl
+from tuneline.locks import held
 from tuneline.retraining.checkout import RUNS
-from tuneline.retraining.lock import held
 from tuneline.retraining.promotion import decide, redress
 from tuneline.retraining.registry import served_version, versions
 from tuneline.retraining.runner import choose, docker_command, last_words, local_command
@@ -150,7 +150,7 @@ def test_a_lock_ends_with_the_last_process_that_has_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     code = (
         "import pathlib, subprocess, sys\n"
-        "from tuneline.retraining.lock import held\n"
+        "from tuneline.locks import held\n"
         "with held(pathlib.Path(sys.argv[1])) as lock:\n"
         "    child = subprocess.Popen(['sleep', '60'], stdin=lock)\n"  # as DVC's stages have it
         "    print(child.pid, flush=True)\n"

@@ -5,11 +5,8 @@ answers are in the answer log first: a worker that is killed pays none of them t
 under way then are missing from the tallies.
 """
 
-import fcntl
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import click
 from tuneline import task_judge
 from tuneline.feedback.store import DIMENSIONS, TASKS, Judgement, Store, Stored, Tally
 from tuneline.gate_settings import read_gate_settings
+from tuneline.locks import held
 from tuneline.planning import stage_options
 from tuneline.teacher import Outcome, Request, Settings, Teacher
 from tuneline.templates import read_prompt
@@ -79,8 +77,8 @@ def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.
     """
     counts = Counts()
     size = BATCH_OF_BATCHES if judging.settings.batch else BATCH
-    with _alone(store.path) as alone:
-        if not alone:
+    with held(store.path.with_suffix(".judge")) as alone:
+        if alone is None:
             counts.busy = True
             return counts
         due = store.to_judge(size, clock())
@@ -179,18 +177,3 @@ def _answered(task: str, seconds: float) -> list[Tally]:
 def _count(task: str, outcome: str, count: int) -> list[Tally]:
     """`outcome`: answered, failed (a call given up) or unusable (a sample whose answers give no judgement)."""
     return [(CALLS, {"task": task, "outcome": outcome}, float(count))]
-
-
-@contextmanager
-def _alone(database: Path) -> Iterator[bool]:
-    """Whether no other process judges this database; the lock ends with the process."""
-    descriptor = os.open(database.with_suffix(".judge"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,6 @@ it; a power cut may undo the last transactions, never tear the database. Every c
 transaction, so that the server, judges and watchers may all write. All times are seconds since 1970.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+from tuneline.locks import held
 
 TASKS = ("summarization", "classification", "question-answering")
 DIMENSIONS = ("coverage", "accuracy", "coherence", "informativeness", "overall")  # each 0 to 1
@@ -200,7 +201,8 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(self.path.parent):  # two that switch a new database to write-ahead mode at once fail
+        # Two that switch a new database to write-ahead mode at once fail.
+        with held(self.path.with_suffix(".lock"), waiting=lambda: None):
             self.db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = NORMAL")
@@ -439,14 +441,3 @@ def _time(now: float | None) -> float:
 def _dump(value: Any) -> str:
     """JSON in ASCII, which half a surrogate pair does not spoil. Raises ValueError for NaN."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """No other process is in such a block of the same folder; ends with the process."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,5 @@
 """logs/finetuning.log: what happened, one JSON line an event, written by several processes, rotated by size."""
 
-import fcntl
 import json
 import os
 import re
@@ -8,6 +7,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from tuneline.locks import held
 
 NAME = "finetuning.log"
 MOST_BYTES = 5_000_000  # of one file
@@ -64,8 +65,7 @@ def secrets(root: Path) -> list[str]:
 def _append(folder: Path, line: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
-    with (folder / f".{NAME}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(folder / f".{NAME}.lock", waiting=lambda: None):
         size = path.stat().st_size if path.exists() else 0
         if size and size + len(line) > MOST_BYTES:
             for number in range(OLD_FILES - 1, 0, -1):

@@ -21,8 +21,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from tuneline.files import whole_file, write_json
+from tuneline.locks import held
 from tuneline.retraining.checkout import as_author, commit_all, git_environment, make_checkout
-from tuneline.retraining.lock import held
 
 LOCK = Path(".tuneline/run.lock")
 CHECKOUT, RESULT, SAMPLES, ORDER = "checkout", "result.json", "samples.jsonl", "order.json"

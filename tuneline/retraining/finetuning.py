@@ -12,9 +12,9 @@ import click
 from tuneline.adapter import read_adapter
 from tuneline.files import Row, read_jsonl, whole_folder, write_jsonl
 from tuneline.gate_settings import read_gate_settings
+from tuneline.locks import held
 from tuneline.retraining.checkout import drop_run, head
 from tuneline.retraining.execute import CHECKOUT, SAMPLES
-from tuneline.retraining.lock import held
 from tuneline.retraining.runner import choose, start
 from tuneline.retraining.watch import RUNS, write_order
 

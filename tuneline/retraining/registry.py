@@ -23,6 +23,7 @@ import click
 
 from tuneline.adapter import read_adapter
 from tuneline.files import whole_folder
+from tuneline.locks import held
 from tuneline.retraining.checkout import (
     RUNS,
     drop_run,
@@ -33,7 +34,6 @@ from tuneline.retraining.checkout import (
     make_checkout,
     sweep_locks,
 )
-from tuneline.retraining.lock import held
 
 STAGE = "prod"
 LOCK = Path(".tuneline/registry.lock")

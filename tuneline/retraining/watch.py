@@ -15,11 +15,11 @@ import click
 from tuneline.feedback.store import FAILED, KEPT, PROMOTED, Run, Store, database
 from tuneline.files import whole_file
 from tuneline.gate_settings import GateSettings, read_gate_settings
+from tuneline.locks import held
 from tuneline.monitoring.events import log_event
 from tuneline.retraining import registry
 from tuneline.retraining.checkout import fetch_run, head
 from tuneline.retraining.execute import CHECKOUT, ORDER, RESULT, SAMPLES, Order, Result, read_result
-from tuneline.retraining.lock import held
 from tuneline.retraining.runner import start
 
 RUNS = Path(".tuneline/runs")
