@@ -6,7 +6,8 @@
 
 Measured are the first and the last sentence of the abstract, the base under the system prompt of
 recipes/summaries, and adapters: those named, else the version in service, the one before it, and
-adapters/scitldr, which `make scitldr` trains on SciTLDR itself; one that is not there is left out.
+adapters/scitldr, which `make scitldr` trains on SciTLDR itself; one that is not there is left out. `overall` is the
+judge's score, by the judge of params.yaml.
 
 A paper has several reference summaries. The one whose ROUGE-1 is best counts, with its ROUGE-2 and L, and
 nothing is stemmed, as in the authors' own evaluation (allenai/scitldr, scripts/cal-rouge.py). Theirs is
@@ -29,12 +30,15 @@ from tuneline.asking import dress  # noqa: E402
 from tuneline.base import read_base  # noqa: E402
 from tuneline.bootstrap import intervals  # noqa: E402
 from tuneline.external import fetch_external, read_external  # noqa: E402
+from tuneline.feedback.judging import read_judging  # noqa: E402
 from tuneline.files import Row, read_jsonl  # noqa: E402
 from tuneline.multi_target import read_multi_target  # noqa: E402
 from tuneline.predictor import Predictor, Voices  # noqa: E402
-from tuneline.task_measures import MEASURES, measure, score_answers  # noqa: E402
+from tuneline.task_measures import MEASURES, Judge, measure, score_answers  # noqa: E402
+from tuneline.teacher import Teacher  # noqa: E402
 
 TASK = "summarization"
+SHOWN = (*MEASURES[TASK], "overall")
 BASE = Path("models/tiny")
 # Of models tuned on SciTLDR that see the abstract alone, as all that is measured here does (Cachola et al. 2020, arXiv
 # 2004.15011): BART-large, and the same with the authors' title scaffold, without and after XSUM. ROUGE-1 is what
@@ -90,13 +94,15 @@ def answers_of(adapters: list[Path], rows: list[Row], batch_size: int, max_new_t
     return said
 
 
-def figures_of(rows: list[Row], answers: list[str], samples: int) -> dict[str, float]:
-    """Each ROUGE F1, 0 to 1, with the ends of its interval."""
-    scored, _ = score_answers(TASK, rows, answers)
+def figures_of(rows: list[Row], answers: list[str], judge: Judge, samples: int) -> dict[str, float]:
+    """Each of SHOWN, 0 to 1, with the ends of its interval."""
+    scored, _ = score_answers(TASK, rows, answers, judge)
     ends = intervals(lambda picks: measure(scored, 1.0, picks), len(scored), samples, 0)
     found = {}
     for name, value in measure(scored, 1.0).items():
-        found |= {name: round(float(np.asarray(value)), 4), f"{name}_low": ends[name][0], f"{name}_high": ends[name][1]}
+        if name in SHOWN:
+            low, high = ends[name]
+            found |= {name: round(float(np.asarray(value)), 4), f"{name}_low": low, f"{name}_high": high}
     return found
 
 
@@ -121,18 +127,22 @@ def main(
     test, sentences = read_test(rows)
     said = {"first_sentence": [each[0] for each in sentences], "last_sentence": [each[-1] for each in sentences]}
     said |= answers_of(chosen, test, batch_size, max_new_tokens)
-    found = {name: figures_of(test, answers, samples) for name, answers in said.items()}
+    judging = read_judging(ROOT)
+    with Teacher(judging.settings, judging.answers) as teacher:
+        judge = Judge(teacher, judging.rubrics[TASK])
+        found = {name: figures_of(test, answers, judge, samples) for name, answers in said.items()}
     if as_json:
         flat = {f"{name}_{key}": value for name, of in found.items() for key, value in of.items()}
         flat |= {f"published_{name}_rouge_1": value for name, value in PUBLISHED.items()}
         click.echo(json.dumps({"rows": len(test), **flat, "seconds": round(time.perf_counter() - start, 1)}))
         return
     click.echo(f"{len(test)} abstracts of SciTLDR's test set; in brackets the 95 % bootstrap interval")
+    click.echo(f"{'':16}" + "".join(f"{key:>21}" for key in SHOWN))
     for name, of in found.items():
-        cells = [f"{key} {of[key]:.3f} [{of[f'{key}_low']:.3f}, {of[f'{key}_high']:.3f}]" for key in MEASURES[TASK]]
-        click.echo(f"{name:18} {'  '.join(cells)}")
+        cells = [f"{of[key]:.3f} [{of[f'{key}_low']:.3f}, {of[f'{key}_high']:.3f}]" for key in SHOWN]
+        click.echo(f"{name:16}" + "".join(f"{cell:>21}" for cell in cells))
     for name, value in PUBLISHED.items():
-        click.echo(f"{name:18} rouge_1 {value:.3f}, as published, from abstracts only")
+        click.echo(f"{name:16}{value:>6.3f} as published, from abstracts only")
 
 
 if __name__ == "__main__":
