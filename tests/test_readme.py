@@ -14,9 +14,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 # Said in the README, run elsewhere: the tests themselves, and what wants or is a service (papers, instructions,
 # feedback, the watcher and its models, whose own tests have them on loopback).
-ELSEWHERE = ("make test", "make retrain", "tuneline predict --adapter adapters/eli5") + tuple(
-    f"tuneline {name}" for name in ("papers", "instructions", "feedback", "watch", "models")
-)
+SERVICES = [f"tuneline {name}" for name in ("papers", "instructions", "feedback", "watch", "models")]
+ELSEWHERE = ("make test", "make retrain", "tuneline predict --adapter adapters/eli5", *SERVICES)
 SET_UP = ("-o", ".venv/repro")  # the copy uses this environment as it is
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-TASKS = ("summarization", "classification", "question-answering")
+from tuneline.task_judge_offline import TASKS
+
 PORT = 9109
 
 
@@ -71,7 +72,10 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
                 raise
             say(f"Error: {error.message}")
         if textfile:
-            collector.write_textfile(textfile)
+            try:
+                collector.write_textfile(textfile)
+            except click.ClickException as error:  # a full disk: the runs go on
+                click.echo(f"Error: {error.message}", err=True)
         if once:
             sys.exit(0 if well else 1)
         time.sleep(interval)
