@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from tuneline.locks import held
-from tuneline.task_judge_offline import TASKS
+from tuneline.task_judge_offline import SCORES, TASKS
 
+DIMENSIONS = SCORES  # each 0 to 1
 NEW, ACCEPTED, REJECTED = "new", "accepted", "rejected"  # of a sample
 OPEN, PROMOTED, KEPT, FAILED = "open", "promoted", "kept", "failed"  # of a run
 DATABASE = Path("feedback/feedback.sqlite")  # in .tuneline
