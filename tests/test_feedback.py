@@ -27,12 +27,13 @@ from tests.conftest import ENVIRONMENT, ROOT
 from tests.instruction_server import Api
 from tests.teaching import asking
 from tests.teaching import settings as teacher_settings
+from tuneline import provider_offline, task_judge_offline
 from tuneline.cli import main
 from tuneline.feedback import NotRecorded, gate, record, record_all
 from tuneline.feedback.intake import import_file
 from tuneline.feedback.judging import CALLS, SPEND, Judging, judge_new, read_judging
 from tuneline.feedback.server import MOST_BYTES, Settings, create_app
-from tuneline.feedback.snapshot import write_snapshot
+from tuneline.feedback.snapshot import rows, write_snapshot
 from tuneline.feedback.store import (
     ACCEPTED,
     DIMENSIONS,
@@ -51,6 +52,7 @@ from tuneline.files import read_jsonl
 from tuneline.gate_settings import read_gate_settings
 
 TASK = "summarization"
+SOURCE = ROOT / "recipes/summaries/source"
 TEXT = (
     "The footbridge over the Lenne closes on 14 March for six weeks. Inspectors found rust on four of its cables. "
     "Walkers will take the road bridge 400 metres downstream, and a free bus runs every 15 minutes at peak hours."
@@ -61,6 +63,10 @@ RUBRICS = dict.fromkeys(TASKS, "Judge this ${task}:\n${source}\n\n${output}")
 
 def body(number: int = 0, **other: Any) -> dict[str, Any]:
     return {"task": TASK, "input": f"{TEXT} Notice {number}.", "output": SUMMARY, **other}
+
+
+def deep(levels: int) -> list[Any]:
+    return json.loads("[" * levels + "]" * levels)
 
 
 def sample(number: int = 0, **other: Any) -> Sample:
@@ -150,12 +156,15 @@ def test_metrics_are_those_of_the_database(tmp_path: Path) -> None:
         ({"output": ""}, "output"),
         ({"output": "a\x00b"}, "output"),
         ({"input": "\ud800"}, "input"),
+        ({"input": "a\ufdd0b"}, "input"),
+        ({"output": "\ufdd1"}, "output"),
         ({"input": 7}, "input"),
         ({"input": "x" * 200_001}, "200000"),
         ({"model": None}, "model"),
         ({"meta": [1]}, "meta"),
         ({"meta": {"a": "x" * 17_000}}, "16384"),
         ({"meta": {"a": float("nan")}}, "meta"),
+        ({"meta": {"a": deep(600)}}, "100 deep"),
         ({"score": 1}, "score"),
     ],
 )
@@ -208,7 +217,7 @@ def raw(api: Api, request: bytes) -> bytes:
 
 
 def test_bodies_are_limited_declared_or_streamed(tmp_path: Path) -> None:
-    head = b"POST /samples HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    head = b"POST /samples HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
     long = b'{"input": "' + b"x" * (2 * MOST_BYTES) + b'"}'
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in [b"x" * 65536] * 80) + b"0\r\n\r\n"
     with serving(tmp_path) as api:
@@ -255,9 +264,23 @@ def test_a_database_that_cannot_be_written_is_no_loss(tmp_path: Path) -> None:
         other.execute("ALTER TABLE samples RENAME TO away")
         status, answer, headers = api.ask("/samples", body())
         assert (status, answer["error"], headers["Retry-After"]) == (503, "busy", "1")
+        assert "cannot be read" in api.ask("/health")[1]["detail"][0]
         other.execute("ALTER TABLE away RENAME TO samples")
         other.close()
         assert api.ask("/samples", body())[1]["new"] == 1
+
+
+def test_without_a_token_only_this_machines_names_are_answered(tmp_path: Path) -> None:
+    """A page whose own name means 127.0.0.1 cannot make a browser read or send samples."""
+    with serving(tmp_path) as api:
+        for host in ("127.0.0.1", "localhost:8770", "LOCALHOST", "[::1]:8770"):
+            assert api.ask("/metrics", Host=host)[0] == 200
+        for host in ("evil.example", "evil.example:8770", "127.0.0.1.evil.example", "127.0.0.1@evil.example"):
+            status, answer, headers = api.ask("/samples", body(), Host=host)
+            assert (status, answer["error"], headers.get_content_type()) == (400, "invalid", "application/json")
+    with serving(tmp_path, "a secret") as api:
+        assert api.ask("/samples", body(), Host="feedback.example")[0] == 200
+    assert len(kept(tmp_path)) == 1
 
 
 # Texts as long as the schema allows take schemathesis its time: the coverage phase runs once.
@@ -351,13 +374,53 @@ def test_record_into_the_server_and_into_the_database(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"task": "x"}, {"input": ""}, {"output": None}, {"meta": {"a": {1}}}, {"meta": []}, {"model": 3}]
+    "wrong",
+    [
+        {"task": "x"},
+        {"input": ""},
+        {"output": None},
+        {"meta": {"a": {1}}},
+        {"meta": []},
+        {"meta": {"a": deep(600)}},
+        {"model": 3},
+    ],
 )
 def test_record_refuses_what_no_server_takes(tmp_path: Path, wrong: dict[str, Any]) -> None:
     for to in (tmp_path / "feedback.sqlite", "http://127.0.0.1:1"):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             record(**body(**wrong), to=to)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("to", ["", " ", "ftp://host/samples", "127.0.0.1:8770", "[::1]:8770", "host:8770/samples"])
+def test_record_takes_no_address_for_a_file(to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="to: "):
+        record(**body(), to=to)
+    if to:
+        monkeypatch.setenv("TUNELINE_FEEDBACK_URL", to)
+        with pytest.raises(ValueError, match="to: "):
+            record(**body())
+    done = CliRunner().invoke(main, ["feedback", "replay", "--count", "1", "--to", to, "--source", str(SOURCE)])
+    assert (done.exit_code, "Error: to: " in done.output) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scheme_may_be_in_capitals_and_long_samples_are_sent_apart(tmp_path: Path) -> None:
+    long = [sample(n, input=f"{n}" + "\U0001f600" * 199_999, output="\U0001f600" * 50_000) for n in range(2)]
+    with serving(tmp_path) as api:
+        assert record_all(long, to=api.url.replace("http", "HTTP")) == [True, True]
+        assert record_all([sample(n, input=f"{n}" + "é" * 20_000) for n in range(100)], to=api.url) == [True] * 100
+    assert len(kept(tmp_path)) == 102
+
+
+def test_the_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for token in ("first\nsecond", "first\r\nX: second", "first\u20acsecond"):
+        monkeypatch.setenv("TUNELINE_TOKEN", token)
+        with pytest.raises(NotRecorded, match="TUNELINE_TOKEN") as raised:
+            record(**body(), to="http://127.0.0.1:1")
+        assert "first" not in str(raised.value)
+        assert "second" not in str(raised.value)
 
 
 def test_record_follows_no_redirect_and_believes_no_other_server() -> None:
@@ -539,6 +602,58 @@ def test_a_long_source_is_judged_in_parts(tmp_path: Path) -> None:
         assert store.tallies(CALLS)[0][1] == found.parts
 
 
+def test_a_judge_that_breaks_at_one_sample_judges_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(facts: dict[str, Any]) -> Any:
+        if "Notice 1." in facts["source"]:
+            raise OverflowError("it is too large")
+        return task_judge_offline.judge(facts)
+
+    monkeypatch.setitem(provider_offline.JUDGES, "task", broken)
+    with Store(tmp_path / "feedback.sqlite") as store:
+        store.add(sample(n) for n in range(3))
+        counts = judge_new(store, offline(tmp_path))
+        assert (counts.accepted, counts.failed) == (2, 1)
+        found = list(store.samples())[1]
+        assert (found.state, found.attempts, "OverflowError" in found.reason) == (NEW, 1, True)
+        count, seconds = store.waiting()
+        assert (count, FIRST_RETRY - 10 < seconds <= FIRST_RETRY) == (1, True)
+    done = CliRunner().invoke(main, ["feedback", "judge", "--database", str(tmp_path / "feedback.sqlite")])
+    assert "0 failed; 1 wait, the next in 1 min" in done.output
+
+
+def test_what_comes_while_it_judges_is_left_for_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(tmp_path / "feedback.sqlite") as store:
+        numbers = iter(range(10**6))
+
+        def busy(facts: dict[str, Any]) -> Any:
+            store.add([sample(next(numbers))])
+            return task_judge_offline.judge(facts)
+
+        store.add([sample(-1)])
+        monkeypatch.setitem(provider_offline.JUDGES, "task", busy)
+        assert judge_new(store, offline(tmp_path)).accepted == 1
+        assert store.counts(TASK)[NEW] == 1
+
+
+def test_one_request_that_is_refused_fails_alone(tmp_path: Path) -> None:
+    replies = [(400, {}, "{}"), (400, {}, "{}"), json.dumps(SAID)]  # the first is asked with the others, then alone
+    with scripted_server.scripted(*replies) as server, Store(tmp_path / "feedback.sqlite") as store:
+        store.add(sample(n) for n in range(3))
+        counts = judge_new(store, online(server, tmp_path, concurrency=1))
+        assert (counts.accepted, counts.failed, counts.stopped) == (2, 1, False)
+        assert [one.attempts for one in store.samples()] == [1, 0, 0]
+
+
+def test_without_a_key_no_sample_is_put_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with Store(tmp_path / "feedback.sqlite") as store:
+        store.add(sample(n) for n in range(3))
+        counts = judge_new(store, Judging(teacher_settings(), tmp_path / "answers", RUBRICS, 0.8))
+        assert (counts.failed, counts.stopped, "OPENAI_API_KEY" in counts.why) == (3, True, True)
+        assert {(one.attempts, one.next_try) for one in store.samples()} == {(0, 0.0)}
+
+
 def test_failed_calls_are_made_again_later_and_are_no_scores(tmp_path: Path) -> None:
     now = [1000.0]
     replies = [(500, {}, "{}"), "no JSON", json.dumps({**SAID, "overall": 0.4}), json.dumps(SAID)]
@@ -568,7 +683,7 @@ def test_a_judge_that_refuses_all_is_asked_once_a_batch(tmp_path: Path) -> None:
         counts = judge_new(store, online(server, tmp_path, concurrency=1))
         assert (counts.failed, counts.accepted) == (100, 0)  # the other 150 are not tried in vain
         assert len(server.prompts) == 1
-        assert store.counts(TASK)[NEW] == 250
+        assert {(one.state, one.attempts) for one in store.samples()} == {(NEW, 0)}
 
 
 def test_the_budget_is_that_of_all_rounds(tmp_path: Path) -> None:
@@ -576,11 +691,11 @@ def test_the_budget_is_that_of_all_rounds(tmp_path: Path) -> None:
         judging = online(server, tmp_path, concurrency=1, budget_usd=0.003)
         for number in range(40):
             store.add([sample(number)])
-            judge_new(store, judging)
+            counts = judge_new(store, judging)
         judged = store.counts(TASK)[ACCEPTED]
         assert 0 < judged == len(server.prompts) < 40
         assert judging.spent <= 0.003
-        assert "budget" in list(store.samples())[-1].reason
+        assert (counts.stopped, "budget" in counts.why, store.waiting()) == (True, True, (0, 0.0))
 
 
 def test_a_judgement_paid_before_a_kill_is_not_paid_again(tmp_path: Path) -> None:
@@ -695,6 +810,29 @@ def test_the_gate_against_what_is_known(tmp_path: Path) -> None:
     assert "0.800 [0.376, 0.964] 4/5" in CliRunner().invoke(main, command).output
     done = CliRunner().invoke(main, [*command, "--task", "classification"])
     assert (done.exit_code, "meta.truth" in done.output) == (1, True)
+
+
+def test_what_applications_say_is_no_markup(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.sqlite"
+    with Store(path) as store:
+        store.add([sample(0, meta={"truth": "[/bold]", "language": "[red]\x1b\ud800"})])
+        store.judged(1, judgement(0.9), 0.8)
+        assert "language" not in next(rows(store, TASK, 1))
+    command = ["feedback", "gate", "--database", str(path), "--out", str(tmp_path / "gate.json")]
+    done = CliRunner().invoke(main, command)
+    assert (done.exit_code, "[/bold]" in done.output, "[red]" in done.output) == (0, True, True)
+
+
+@pytest.mark.parametrize("command", ["status", "gate", "judge", "replay", "snapshot", "import", "serve"])
+def test_what_is_no_database_is_one_line(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "feedback.sqlite"
+    path.write_bytes(b"no database, but long enough to be looked at. " * 100)
+    row = tmp_path / "row.json"
+    row.write_text(json.dumps([body()]), encoding="utf-8")
+    more = {"snapshot": ["--out", str(tmp_path / "out.jsonl")], "import": [str(row)], "serve": ["--port", "0"]}
+    done = CliRunner().invoke(main, ["feedback", command, *more.get(command, []), "--database", str(path)])
+    assert (done.exit_code, done.output) == (1, f"Error: {path}: file is not a database\n")
 
 
 def test_the_snapshot_is_the_accepted_samples_in_one_order(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import ENVIRONMENT, Project
 from tests.retraining import command
 from tuneline.files import write_json
-from tuneline.retraining import registry
-from tuneline.retraining.checkout import RUNS, identity, make_checkout
+from tuneline.retraining import registry, watch
+from tuneline.retraining.checkout import RUNS, git, head, identity, make_checkout
 
 NAME = "summaries"
 
@@ -124,8 +124,14 @@ def test_an_adapter_that_is_gone_comes_back_from_the_cache(copy: Project) -> Non
     registry.mend(copy.root, NAME)
     assert current(copy)["prefix"] == "summarization-0002"
     subprocess.run(["rm", "-r", copy.root / "served", copy.root / ".dvc/cache"], check=True)
-    with pytest.raises(click.ClickException, match="neither in DVC's cache nor in a remote"):
+    with pytest.raises(click.ClickException, match=r"nor in a remote; .* \(dvc pull: failed to pull .*\)$"):
         registry.mend(copy.root, NAME)
+    assert not (copy.root / ".tuneline/restore").exists()
+    assert "restore" not in copy.run("git", "for-each-ref", RUNS).stdout
+    said = []
+    for _ in range(2):  # a watcher says it and goes on
+        watch.mend(copy.root, NAME, said.append)
+    assert len(said) == 1 and said[0].startswith("Warning: summaries v0.2.0: its adapter is neither in DVC's cache")
 
 
 def test_current_follows_the_tags_after_a_kill_between_them(copy: Project) -> None:
@@ -176,6 +182,9 @@ def test_the_commands(copy: Project) -> None:
 
     listed = tuneline("models", "list").stdout
     assert "in service" in next(line for line in listed.splitlines() if "v0.2.0" in line and "0.300" in line)
+    copy.run("git", "tag", "other@v0.1.0")  # of a commit that no run has made
+    listed = tuneline("models", "list").stdout
+    assert next(line for line in listed.splitlines() if "other@v0.1.0" in line).count("–") == 4
     assert max(map(len, listed.splitlines())) <= 100
     assert tuneline("models", "show", NAME).stdout == "# card of summarization-0002\n"
     assert tuneline("models", "show", f"{NAME}@v0.1.0").stdout == "# card of summarization-0001\n"
@@ -207,6 +216,33 @@ def test_a_checkout_has_the_cache_the_answers_and_the_keys_of_the_main_one(copy:
     assert (folder / ".env").read_text("utf-8") == "OPENAI_API_KEY=sk-1\n"
     with pytest.raises(click.ClickException, match="git update-ref: "):
         make_checkout(copy.root, folder, "0" * 39 + "1", "other")
+
+
+def test_a_shallow_clone_makes_checkouts_too(copy: Project, tmp_path: Path) -> None:
+    copy.run("git", "commit", "-q", "--allow-empty", "-m", "a second one")
+    copy.run("git", "clone", "-q", "--depth", "1", f"file://{copy.root}", str(tmp_path / "shallow"))
+    shallow = Project(tmp_path / "shallow")
+    checkout, commit = finished_run(shallow, "summarization-0003", 0.4, "v0.2.0")
+    assert registry.promote(shallow.root, NAME, checkout, commit, checkout.parent.name, "a message") == "v0.1.0"
+    assert shallow.run("git", "rev-list", "--count", f"{RUNS}/summarization-0003").stdout == "2\n"
+
+
+def test_what_is_no_checkout_is_left_as_it_is(tmp_path: Path) -> None:
+    for words in (("watch", "--once"), ("models", "list")):
+        done = subprocess.run(
+            command(*words), env={**ENVIRONMENT, "DVC_ROOT": str(tmp_path)}, capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert done.stderr == f"Error: {tmp_path} is not a checkout of tuneline; cd there or set DVC_ROOT\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_git_says_which_command_failed_and_what_to_do_without_a_commit(tmp_path: Path) -> None:
+    with pytest.raises(click.ClickException, match=r"^git checkout: "):
+        git(tmp_path, "-c", "advice.detachedHead=false", "checkout", "nothing")
+    Project(tmp_path).run("git", "init", "-q")
+    with pytest.raises(click.ClickException, match="commit what you have; a run starts from a commit"):
+        head(tmp_path)
 
 
 def test_nothing_registered(empty: Project, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,19 +16,26 @@ import click
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from tests.conftest import ENVIRONMENT, Project
+from tests.conftest import ENVIRONMENT, ROOT, Project
 from tests.retraining import HALF, RIGHT, TASK, accept, begin_watch, command, processes_below, retraining_project, watch
 from tuneline.adapter import WEIGHTS, read_adapter
 from tuneline.bootstrap import paired_interval
 from tuneline.feedback.recording import NotRecorded, record
 from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Store, database
 from tuneline.files import write_jsonl
+from tuneline.gate_settings import read_gate_settings
 from tuneline.locks import held
+from tuneline.monitoring.events import secrets
+from tuneline.planning import stage_options
 from tuneline.retraining.checkout import RUNS
+from tuneline.retraining.commands import watch as watch_command
+from tuneline.retraining.execute import LOCK, RESULT, Order, Result
 from tuneline.retraining.promotion import decide, redress
 from tuneline.retraining.registry import served_version, versions
 from tuneline.retraining.runner import choose, docker_command, last_words, local_command
+from tuneline.retraining.watch import check_commit, due_run, start_against_served
 
 NAME = "summaries"
 
@@ -172,6 +180,131 @@ def test_a_lock_ends_with_the_last_process_that_has_it(tmp_path: Path) -> None:
             assert other is None
     with held(path) as lock:
         assert lock is not None
+
+
+@pytest.fixture
+def committed(tmp_path: Path) -> Project:
+    """Git, and nothing but what the gate reads."""
+    project = Project(tmp_path / "committed")
+    (project.root / "recipes/summaries").mkdir(parents=True)
+    for name in ("params.yaml", "recipes/summaries/recipe.yaml"):
+        shutil.copy2(ROOT / name, project.root / name)
+    project.run("git", "init", "-q")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "start")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "said"),
+    [
+        ("params.yaml", "{summarization: summaries}", "{summarization: sums}",
+         "params.yaml: gate.adapters.summarization: there is no sums in adapters, which has eli5, "),
+        ("params.yaml", "{summarization: summaries}", "{summarization: eli5}",
+         r"git show: .*recipes/papers/recipe.yaml"),
+        ("params.yaml", "papers, succession, summaries]", "papers]",
+         "params.yaml: adapters.summaries.recipe: summaries is not in recipes"),
+        ("params.yaml", "measure: rouge_l", "measure: token_f1",
+         "params.yaml: gate.measure: token_f1 is none of rouge_1, .*, overall$"),
+        ("recipes/summaries/recipe.yaml", "task: summarization", "task: classification",
+         "params.yaml: gate.adapters.summarization: .* needs eval.measures: task and eval.task: summarization"),
+        ("recipes/summaries/recipe.yaml", "train: [samples.jsonl]", "train: [rows.jsonl]",
+         "params.yaml: gate.adapters.summarization: .* needs samples.jsonl, .*, in extract.train"),
+    ],
+)  # fmt: skip
+def test_what_can_train_no_run_uses_no_attempt(committed: Project, path: str, old: str, new: str, said: str) -> None:
+    with Store(database(committed.root)) as store:
+        check_commit(committed.root, TASK, read_gate_settings(committed.root))
+        committed.edit(path, old, new)
+        committed.run("git", "commit", "-qam", "a mistake")
+        with pytest.raises(click.ClickException, match=f"^as committed, {said}"):
+            due_run(committed.root, store, TASK, read_gate_settings(committed.root), print)
+        assert list(store.runs()) == []
+    if path == "params.yaml" and "measure" in old:
+        committed.edit(path, new, old)
+        with pytest.raises(click.ClickException, match=r"; params\.yaml has edits that are not committed"):
+            check_commit(committed.root, TASK, read_gate_settings(committed.root))
+
+
+def test_after_a_run_that_failed_for_good(committed: Project) -> None:
+    gate = read_gate_settings(committed.root).model_copy(update={"min_new_samples": 2, "retry_minutes": 0})
+    said = []
+
+    def due() -> int | None:
+        run = due_run(committed.root, store, TASK, gate, said.append)
+        return run and run.number
+
+    with Store(database(committed.root)) as store:
+        accept(committed, [HALF] * 2, seed=1)
+        for number in (1, 2, 3):
+            assert due() == number
+            store.fail_run(number, "a mistake", 1)
+            assert due() is None
+            assert said[-1].endswith("(a mistake); the next one waits for 2 more samples or another commit")
+            if number == 1:
+                committed.run("git", "commit", "-q", "--allow-empty", "-m", "another one")
+            else:
+                accept(committed, [HALF], seed=2 * number)
+                assert due() is None
+                accept(committed, [HALF], seed=2 * number + 1)
+
+
+def test_a_watcher_says_that_it_waits(committed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = Order(name="run", task=TASK, adapter=NAME, commit="", base=None, samples=0, sha256="")
+    result = Result(commit="", previous=None, wins=False, reason="", figures={}, seconds=0, spend_usd=0)
+    monkeypatch.setattr("tuneline.retraining.watch.start", lambda *_: result)
+    said = []
+    with held(committed.root / LOCK):
+        (committed.root / RESULT).write_text("{")  # one that cannot be read is none
+        assert start_against_served(committed.root, committed.root, order, "local", said.append) == result
+    assert said == ["another run, or a stage of a killed one, is still at work; waiting for its end"]
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database is locked"), OSError(28, "No space left")])
+def test_no_error_of_a_round_ends_a_watcher(
+    error: Exception, committed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    def sleep(_: float) -> None:
+        rounds.append("")
+        if len(rounds) == 3:
+            raise KeyboardInterrupt
+
+    rounds: list[str] = []
+    (committed.root / ".dvc").mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(committed.root))
+    monkeypatch.setattr("tuneline.feedback.judging.read_judging", lambda _: None)
+    monkeypatch.setattr("tuneline.retraining.watch.watch_round", fail)
+    monkeypatch.setattr("time.sleep", sleep)
+    textfile = committed.root / "metrics.prom"
+    words = ["--runner", "local", "--port", "0", "--textfile", str(textfile)]
+    once = CliRunner().invoke(watch_command, [*words, "--once"])
+    line = f"Error: {type(error).__name__}: {error}\n"
+    assert (once.exit_code, once.stderr) == (1, line)
+    assert textfile.is_file()
+    loop = CliRunner().invoke(watch_command, words)
+    assert loop.stdout == line and len(rounds) == 3
+
+
+def test_what_dvc_cannot_read_is_one_line(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.run("git", "init", "-q")
+    with pytest.raises(click.ClickException, match="not inside of a DVC repository"):
+        stage_options(tmp_path, "eval@summaries")
+    project.run("dvc", "init", "-q")
+    shutil.copy2(ROOT / "dvc.yaml", tmp_path)
+    for text in ("", "gate: {}\n", "gate: [\n"):
+        (tmp_path / "params.yaml").write_text(text)
+        with pytest.raises(click.ClickException) as error:
+            stage_options(tmp_path, "eval@summaries")
+        assert "\n" not in error.value.message and str(tmp_path) in error.value.message
+
+
+def test_secrets_of_a_file_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("# clé\nOPENAI_API_KEY=sk-1\n".encode("latin-1"))
+    assert "sk-1" in secrets(tmp_path)
 
 
 # ------------------------------------------------------------------ whole runs
@@ -331,22 +464,24 @@ def kill(pid: int) -> None:
 def test_a_failed_run_says_why_and_is_tried_again(tmp_path: Path) -> None:
     project = retraining_project(tmp_path / "project")
     accept(project, [HALF] * 8, seed=1)
-    project.edit("recipes/summaries/recipe.yaml", "max-reject-share", "max-rejct-share")
+    project.edit("recipes/summaries/recipe.yaml", "fields: fields.json", "fields: feilds.json")
     project.edit("params.yaml", '"attempts": 1000', '"attempts": 2')
     project.run("git", "commit", "-qam", "a mistake")
     said = watch(project, fails=True)
-    assert "attempt 1 of 2 failed" in said and "max-rejct-share: unknown key" in said
+    assert "attempt 1 of 2 failed" in said and "feilds.json" in said and "tried again at once" in said
     (run,) = runs(project)
     assert (run.state, run.attempts) == (OPEN, 1)
     assert "attempt 2 of 2 failed" in watch(project, fails=True)
-    assert "the next one waits for more samples" in watch(project)
+    assert "the next one waits for 8 more samples or another commit" in watch(project)
     (run,) = runs(project)
-    assert (run.state, run.attempts) == (FAILED, 2) and "max-rejct-share: unknown key" in run.reason
+    assert (run.state, run.attempts) == (FAILED, 2) and "feilds.json" in run.reason
     with Store(database(project.root)) as store:
         assert store.watermark(TASK) == 0
     project.edit("params.yaml", '"retry-minutes": 0', '"retry-minutes": 10')
     accept(project, [HALF], seed=9)
-    assert "tried again in 10 minutes" in watch(project)
+    assert "waits for 7 more samples or another commit" in watch(project)
+    project.run("git", "commit", "-qam", "another commit")
+    assert "tried again in 10 minutes; to try at once, set gate.retry-minutes" in watch(project)
     assert not (project.root / "served").exists()
     assert project.run("git", "tag", "--list").stdout == ""
 
@@ -375,8 +510,11 @@ def test_finetune_model_refuses_what_it_cannot_use(promoted: Project, tmp_path: 
 
     path = tmp_path / "rows.jsonl"
     write_jsonl(path, [{"input": "a", "output": "b"}, {"input": "a"}, {"input": " ", "output": "b"}])
-    with pytest.raises(click.ClickException, match=r"rows.jsonl:2: needs .*; .*rows.jsonl:3: needs"):
+    with path.open("a") as rows:
+        rows.write("{\n" + "[]\n" * 12)
+    with pytest.raises(click.ClickException, match=r"rows.jsonl:2: needs .*; .*:3: needs .*:4: not JSON") as error:
         read_pairs(path)
+    assert "rows.jsonl:16: needs" in error.value.message and "dvc repro" not in error.value.message
     with pytest.raises(click.ClickException, match=r"gate\.adapters names no adapter for classification"):
         finetune_model("classification", path, "models/tiny", tmp_path / "out")
     with pytest.raises(click.ClickException, match=r"name a folder of the repository with base\.yaml"):

@@ -289,6 +289,7 @@ def test_invented_names_and_numbers(output, found):
         ("Il ouvre le 1er mars.", "Il ouvrira le premier mars, soit le 1 mars."),
         ("Elle coûte 2,3 millions d'euros.", "Elle a coûté 2 300 000 euros."),
         ("Vingt et un élèves sont venus.", "Il y avait 21 élèves."),
+        ("There are " + "hundred " * 200 + "birds.", "There are " + "thousand " * 200 + "birds, or " + "9" * 400 + "."),
         ("It took two and three weeks, five weeks in all.", "It took two weeks, then three weeks."),
     ],
 )
@@ -337,3 +338,8 @@ def test_labels_and_questions_are_found_in_the_input():
     assert question_of("It rains. Why? Nobody knows.\n\nQuestion: What falls?") == "What falls?"
     assert question_of("Il pleut. Que tombe-t-il ?") == "Que tombe-t-il ?"
     assert question_of("It rains.") == ""
+    assert labels_of("Labels:\n  sport, health.  \n\nA text.") == ["sport", "health"]
+    for blank in ("\n", " ", "."):  # an expression that looked across lines would take minutes
+        assert labels_of(blank * 24_000 + "a") == []
+        assert question_of(blank * 24_000 + "a") == ""
+    assert labels_of("Labels: a" + " " * 24_000 + "b") != []

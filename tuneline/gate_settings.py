@@ -1,6 +1,7 @@
 """`gate` of params.yaml: from which score a sample counts, and how many start a run."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
@@ -48,11 +49,8 @@ def read_gate_settings(root: Path) -> GateSettings:
     Raises click.ClickException when the file or the section is not there, or says what it may not.
     """
     path = root / "params.yaml"
-    try:
-        found = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise click.ClickException(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict) or not isinstance(found.get("gate"), dict):
+    found = _read_params(path)
+    if not isinstance(found.get("gate"), dict):
         raise click.ClickException(f"{path} has no section gate")
     try:
         return GateSettings(**found["gate"])
@@ -60,3 +58,52 @@ def read_gate_settings(root: Path) -> GateSettings:
         said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         known = ", ".join(_hyphened(name) for name in GateSettings.model_fields)
         raise click.ClickException(f"{path}: gate: {said}; the keys are {known}") from None
+
+
+def recipe_of(root: Path, task: str, adapter: str) -> Path:
+    """The recipe's folder, relative to `root`, of the adapter that gate.adapters names for a task.
+
+    Raises click.ClickException when params.yaml has no such adapter or does not run its recipe.
+    """
+    path = root / "params.yaml"
+    params = _read_params(path)
+    adapters = params.get("adapters")
+    known = sorted(adapters) if isinstance(adapters, dict) else []
+    if adapter not in known:
+        said = f"there is no {adapter} in adapters, which has {', '.join(known) or 'none'}"
+        raise click.ClickException(f"{path}: gate.adapters.{task}: {said}")
+    recipe = adapters[adapter].get("recipe") if isinstance(adapters[adapter], dict) else None
+    if recipe not in (params.get("recipes") or []):
+        raise click.ClickException(f"{path}: adapters.{adapter}.recipe: {recipe} is not in recipes")
+    return Path("recipes", recipe)
+
+
+def check_gate(root: Path, task: str, adapter: str) -> None:
+    """Can a run of the task train that adapter, and be decided by gate.measure?
+
+    Raises click.ClickException that names the key of params.yaml when it cannot.
+    """
+    from tuneline.recipe import Extract, TaskEval, read_recipe
+    from tuneline.retraining.execute import SAMPLES
+    from tuneline.task_judge_offline import SCORES
+    from tuneline.task_measures import MEASURES
+
+    path = root / "params.yaml"
+    gate, folder = read_gate_settings(root), recipe_of(root, task, adapter)
+    recipe = read_recipe(root / folder)
+    where = f"{path}: gate.adapters.{task}: {adapter}: {folder}/recipe.yaml"
+    if not isinstance(recipe.eval, TaskEval) or recipe.eval.task != task:
+        raise click.ClickException(f"{where} needs eval.measures: task and eval.task: {task}")
+    if not isinstance(recipe.extract, Extract) or SAMPLES not in recipe.extract.train:
+        raise click.ClickException(f"{where} needs {SAMPLES}, the accepted samples, in extract.train")
+    known = MEASURES[task] + (SCORES if recipe.eval.rubric else ())
+    if gate.measure not in known:
+        raise click.ClickException(f"{path}: gate.measure: {gate.measure} is none of {', '.join(known)}")
+
+
+def _read_params(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise click.ClickException(f"{path}: {' '.join(str(error).split())}") from None
+    return found if isinstance(found, dict) else {}

@@ -5,6 +5,7 @@ import hmac
 import ipaddress
 import json
 import os
+import re
 import socket
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -138,6 +139,24 @@ async def _answer(send: Any, status: int, error: str, detail: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})
+
+
+class LocalHosts:
+    """ASGI middleware, for a server without a token: refuses whoever calls it by another name than a loopback one.
+
+    A page of any site may have its own name mean 127.0.0.1 (DNS rebinding); a browser would let it read and send.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        called = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
+        name = re.sub(r":\d*$", "", called).strip("[]").lower()
+        if scope["type"] == "http" and name and not is_loopback(name):
+            await _answer(send, 400, "invalid", "Host: without a token the server is localhost or 127.0.0.1 alone")
+            return
+        await self.app(scope, receive, send)
 
 
 # ---------------------------------------------------------------- listening

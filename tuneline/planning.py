@@ -31,15 +31,19 @@ class Plan:
 def stage_options(root: Path, stage: str) -> dict[str, Any]:
     """The options with which DVC would run a stage, as its own click command reads them.
 
-    Raises click.ClickException when dvc.yaml has no such stage.
+    Raises click.ClickException when dvc.yaml has no such stage, or DVC cannot read it with params.yaml.
     """
     import importlib
     import os
 
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(str(root)) as repo:
-        commands = {found.name: found.cmd for found in repo.index.stages if getattr(found, "name", None)}
+    try:
+        with Repo(str(root)) as repo:
+            commands = {found.name: found.cmd for found in repo.index.stages if getattr(found, "name", None)}
+    except DvcException as error:
+        raise click.ClickException(f"{root}: {' '.join(str(error).split())}") from None
     if stage not in commands:
         kind = stage.split("@")[0]
         known = ", ".join(sorted(name.split("@")[1] for name in commands if name.startswith(f"{kind}@")))

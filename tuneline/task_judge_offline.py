@@ -11,6 +11,7 @@ tests/judged_samples.jsonl that are held out; the other two are summaries that e
 """
 
 import re
+import sys
 import unicodedata
 from collections import Counter
 from typing import Any
@@ -30,6 +31,7 @@ LONGEST = 0.65  # of the source's words, from which a summary is too long
 COPIED = 25  # words in a row that are the source's, from which a summary is a copy
 SUPPORTED = 0.7  # accuracy from which a part of the source supports a sentence
 NEAR = 0.9  # of the best place for a question, from which an answer's place will do
+LARGEST = sys.float_info.max  # what a number without end counts as
 LABEL_WORDS = 4  # a label without a list to choose from has at most so many
 
 STOP = frozenset(
@@ -101,8 +103,8 @@ TIMES = CALENDAR | set(
     "soir nuit printemps ete automne hiver midi minuit siecle hier demain".split()
 )
 LABELS = re.compile(
-    r"^\W*(?:[^:\n]{0,80}\b)?(?:labels?|class(?:es)?|categor(?:y|ies)|choices|options|one of|cat[ée]gories?|classes"
-    r"|[ée]tiquettes?|choix|parmi)\b[^:\n]{0,60}:\s*(.+?)\s*$",
+    r"^[^\w\n]{0,80}(?:[^:\n]{0,80}\b)?(?:labels?|class(?:es)?|categor(?:y|ies)|choices|options|one of|cat[ée]gories?"
+    r"|classes|[ée]tiquettes?|choix|parmi)\b[^:\n]{0,60}:\s*(\S.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
 WANTED = {  # what a question asks for; the first that fits counts
@@ -143,7 +145,8 @@ def sentences(text: str) -> list[str]:
     for line in text.splitlines():
         start = 0
         for end in SENTENCE_END.finditer(line):
-            if not ABBREVIATION.search(line[start : end.end()].rstrip()):
+            close = max(start, end.start() - 10)  # no abbreviation is longer; a line may be full of them
+            if not ABBREVIATION.search(line[close : end.end()].rstrip()):
                 found.append(line[start : end.end()].strip())
                 start = end.end()
         found.append(line[start:].strip())
@@ -331,7 +334,7 @@ def _figures(folded: str) -> list[tuple[float, int, str]]:
         words = [word for word, _ in run]
         if run and words not in (["un"], ["une"], ["one"]):
             start, last = run[0][1], run[-1]
-            found.append((float(_worded(words)), start, folded[start : last[1] + len(last[0])]))
+            found.append((_worded(words), start, folded[start : last[1] + len(last[0])]))
         run.clear()
 
     end, figured = 0, False  # whether the token before is a number in figures
@@ -345,7 +348,7 @@ def _figures(folded: str) -> list[tuple[float, int, str]]:
             continue
         elif text in SCALES and "cent" not in text and figured and not between.strip(" -"):
             value, place, _ = found.pop()
-            found.append((value * SCALES[text], place, folded[place : token.end()]))
+            found.append((min(value * SCALES[text], LARGEST), place, folded[place : token.end()]))
         elif text in UNITS or (text in SCALES and (text != "cents" or (run and run[-1][0] in HUNDREDS))):
             if run and between.strip(" -"):
                 close()
@@ -428,19 +431,19 @@ def _value(figures: str) -> float:
     """Figures → number; a comma before three figures, or a blank, divides thousands in either language."""
     plain = re.sub(r"(?<=\d)[ ,](?=\d{3}(?!\d))", "", figures).replace(",", ".")
     whole, _, rest = plain.partition(".")
-    return float(f"{whole}.{rest.replace('.', '')}" if rest else whole)
+    return min(float(f"{whole}.{rest.replace('.', '')}" if rest else whole), LARGEST)
 
 
 def _worded(words: list[str]) -> float:
-    total = current = 0.0
+    total = current = 0.0  # never an int, which "hundred hundred …" would make too long for a float
     for word in words:
         if word in UNITS:
-            current = 80 if word in ("vingt", "vingts") and current == 4 else current + UNITS[word]
+            current = 80.0 if word in ("vingt", "vingts") and current == 4 else current + UNITS[word]
         elif SCALES[word] == 100:
-            current = (current or 1) * 100
+            current = (current or 1.0) * 100
         else:
-            total, current = total + (current or 1) * SCALES[word], 0
-    return total + current
+            total, current = total + (current or 1.0) * SCALES[word], 0.0
+    return min(total + current, LARGEST)
 
 
 def _numbers(text: str) -> set[float]:
@@ -574,13 +577,13 @@ def labels_of(text: str) -> list[str]:
     match = LABELS.search(text)
     if not match:
         return []
-    listed = re.sub(r"[\"'“”«»\[\]()]|\.$", "", match[1])
+    listed = re.sub(r"[\"'“”«»\[\]()]|\.$", "", match[1].strip())
     return [label.strip() for label in re.split(r",|;|/|\||\bor\b|\bou\b|\bet\b|\band\b", listed) if label.strip()]
 
 
 def question_of(text: str) -> str:
     """The last question of the input: after "Question:", or the last sentence with a question mark; "" for none."""
-    named = re.findall(r"^\W*question\s*:\s*(.+)$", text, re.IGNORECASE | re.MULTILINE)
+    named = re.findall(r"^[^\w\n]*question\s*:\s*(.+)$", text, re.IGNORECASE | re.MULTILINE)
     asked = [sentence for sentence in sentences(text) if sentence.rstrip(' "»”').endswith("?")]
     return (named or asked or [""])[-1].strip()
 

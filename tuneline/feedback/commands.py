@@ -1,6 +1,9 @@
 """`tuneline feedback`: what applications hand in, who judges it, and what comes out."""
 
+import errno
 import json
+import math
+import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +18,27 @@ if TYPE_CHECKING:
 SOURCE = Path("recipes/summaries/source")
 
 
-@click.group()
+class Telling(click.Command):
+    """A database that cannot be used (no database, read-only, a full disk) is one line, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from tuneline.feedback.store import database
+
+        try:
+            return super().invoke(ctx)
+        except sqlite3.Error as error:
+            raise click.ClickException(f"{ctx.params.get('database') or database()}: {error}") from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # click's own affair
+                raise
+            raise click.ClickException(str(error)) from None
+
+
+class Group(click.Group):
+    command_class = Telling
+
+
+@click.group(cls=Group)
 def feedback() -> None:
     """What applications' models made of their inputs: taken in, judged, and gathered to learn from."""
 
@@ -85,12 +108,12 @@ def judge(database: Path | None, watch: bool, interval: float) -> None:
         while True:
             counts = judge_new(store, judging)
             if not watch:
-                click.echo(str(counts))
+                click.echo(f"{counts}{_waiting(store)}")
                 if counts.failed:
                     raise click.ClickException("what failed stays new and is tried again later")
                 return
             if counts.accepted or counts.rejected or counts.failed:
-                click.echo(str(counts))
+                click.echo(f"{counts}{_waiting(store)}")
             time.sleep(interval)
 
 
@@ -112,8 +135,8 @@ def replay(count: int, offset: int, seed: int, to: str | None, source: Path, dat
 
     samples = list(drawn(read_texts(source), count, offset, seed))
     try:
-        new = record_all(samples, to or database or default())
-    except NotRecorded as error:
+        new = record_all(samples, (database or default()) if to is None else to)
+    except (NotRecorded, ValueError) as error:
         raise click.ClickException(str(error)) from None
     kinds = [sample.meta["truth"] for sample in samples]
     shown = ", ".join(f"{kinds.count(kind)} {kind}" for kind in SHARES if kind in kinds)
@@ -172,6 +195,12 @@ def status(database: Path | None, as_json: bool) -> None:
             f"{task}: {of['new']} to judge, {of['accepted']} accepted, {of['rejected']} rejected; "
             f"{of['accepted'] - of['watermark']} since the last version{told}"
         )
+
+
+def _waiting(store: "Store") -> str:
+    """How many wait to be tried again, and when the next one is: "; 30 wait, the next in 1 min"."""
+    count, seconds = store.waiting()
+    return f"; {count} wait, the next in {math.ceil(seconds / 60)} min" if count else ""
 
 
 def _state_of(store: "Store", task: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def measure(store: Store, task: str | None = None) -> dict[str, Any]:
             waiting += 1
             continue
         said = language if isinstance(language, str) else "unknown"
-        passed.append(Passed(sample.task, said, kind, sample.state == ACCEPTED))
+        passed.append(Passed(sample.task, _printable(said), _printable(kind), sample.state == ACCEPTED))
 
     def by(name: str, of: Callable[[list[Passed]], Any]) -> dict[str, Any]:
         values = sorted({getattr(one, name) for one in passed}, key=lambda value: (value != GOOD, value))
@@ -75,8 +75,14 @@ def measure(store: Store, task: str | None = None) -> dict[str, Any]:
     }
 
 
+def _printable(text: str) -> str:
+    """Half a surrogate pair can be neither printed nor written, and a control sign is for the terminal."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
+
+
 def show(measured: dict[str, Any]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from tuneline.table import WIDTH
@@ -91,13 +97,13 @@ def show(measured: dict[str, Any]) -> None:
     for column in ("", "samples", "precision", "recall"):
         table.add_column(column, justify="right" if column == "samples" else "left")
     for name, one in (("all", measured), *measured["by_language"].items()):
-        table.add_row(name, str(one["samples"]), cell(one["precision"]), cell(one["recall"]))
+        table.add_row(escape(name), str(one["samples"]), cell(one["precision"]), cell(one["recall"]))
     console.print(table)
     table = Table(title="accepted of each kind", title_justify="left")
     for column in ("kind", "share"):
         table.add_column(column)
     for kind, one in measured["accepted_by_kind"].items():
-        table.add_row(kind, cell(one))
+        table.add_row(escape(kind), cell(one))
     console.print(table)
     if measured["waiting"]:
         console.print(f"{measured['waiting']} are not judged yet")

@@ -5,6 +5,7 @@ answers are in the answer log first: a worker that is killed pays none of them t
 under way then are missing from the tallies.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,15 @@ from tuneline.feedback.store import DIMENSIONS, TASKS, Judgement, Store, Stored,
 from tuneline.gate_settings import read_gate_settings
 from tuneline.locks import held
 from tuneline.planning import stage_options
-from tuneline.teacher import Outcome, Request, Settings, Teacher
+from tuneline.teacher import Hopeless, Outcome, Request, Settings, Stopped, Teacher
 from tuneline.templates import read_prompt
 
 RECIPE = Path("recipes/summaries")
 STAGE = "eval@summaries"  # whose judge it is
 BATCH, BATCH_OF_BATCHES = 100, 5000  # samples that are paid before the first is written
+
+# Of one request: it is too long, or says what the service does not take. The key and the model have other numbers.
+REFUSED = re.compile(r"the service says (400|413|422)\b")
 
 # What is tallied of calls; the collector of tuneline.monitoring reads them.
 CALLS, SECONDS, SPEND = "judge_calls_total", "judge_latency_seconds", "judge_spend_usd_total"
@@ -43,13 +47,17 @@ class Judging:
 
 @dataclass
 class Counts:
-    """What one call of `judge_new` did. `why`: of the last failure. `busy`: another process is judging."""
+    """What one call of `judge_new` did. `why`: of the last failure. `busy`: another process is judging.
+
+    `stopped`: no call can be made, by want of a key or of budget.
+    """
 
     accepted: int = 0
     rejected: int = 0
     failed: int = 0
     why: str = ""
     busy: bool = False
+    stopped: bool = False
 
     def __str__(self) -> str:
         if self.busy:
@@ -70,10 +78,11 @@ def read_judging(root: Path) -> Judging:
 
 
 def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.time) -> Counts:
-    """Has all judged that is new and due, the oldest first, then returns.
+    """Has all judged that is new and due when it is called, the oldest first, then returns.
 
     One judge works on a database at a time: what a second one would pay is paid already. It stops early
-    when none of a batch could be judged. Raises click.ClickException for a rubric that cannot be filled.
+    when none of a batch could be judged or no call can be made. Raises click.ClickException for a rubric that
+    cannot be filled.
     """
     counts = Counts()
     size = BATCH_OF_BATCHES if judging.settings.batch else BATCH
@@ -81,7 +90,8 @@ def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.
         if alone is None:
             counts.busy = True
             return counts
-        due = store.to_judge(size, clock())
+        now, upto = clock(), store.newest()  # samples may come faster than they are judged
+        due = store.to_judge(size, now, upto)
         if not due:
             return counts  # no log is read
         with Teacher(judging.settings, judging.answers) as teacher:
@@ -91,9 +101,9 @@ def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.
                 for task in sorted({sample.task for sample in due}):
                     _judge(store, teacher, judging, [one for one in due if one.task == task], counts, clock)
                     judging.spent = teacher.spent
-                if counts.accepted + counts.rejected == done:
+                if counts.stopped or counts.accepted + counts.rejected == done:
                     break
-                due = store.to_judge(size, clock())
+                due = store.to_judge(size, now, upto)
     return counts
 
 
@@ -102,28 +112,44 @@ def _judge(
 ) -> None:
     """Samples of one task."""
     task = due[0].task
-    rubric = judging.rubrics[task]
-    asked = [task_judge.requests(task, one.input, one.output, rubric, judging.window) for one in due]
-    why = ""
+    asked: list[tuple[Stored, list[Request]]] = []
+    for one in due:
+        try:
+            requests = task_judge.requests(task, one.input, one.output, judging.rubrics[task], judging.window)
+            if not teacher.offline:
+                requests = [_next(teacher, request, one.attempts) for request in requests]
+            asked.append((one, requests))
+        except click.ClickException:  # the rubric's
+            raise
+        except Exception as error:  # a bug that one text brings out keeps no other from being judged
+            _failed(store, counts, one, _bug(error), clock, _count(task, "unusable", 1))
+    why, refused, stopped = "", False, False
     if not teacher.offline:
-        asked = [
-            [_next(teacher, request, one.attempts) for request in requests]
-            for one, requests in zip(due, asked, strict=True)
-        ]
-        why = _pay(store, teacher, task, [request for requests in asked for request in requests])
-    for one, requests in zip(due, asked, strict=True):
+        why, refused, stopped = _pay(store, teacher, task, [request for _, requests in asked for request in requests])
+    if refused and len(asked) > 1:  # whose request it is shows when each is asked alone
+        for one, _ in asked:
+            if not counts.stopped:
+                _judge(store, teacher, judging, [one], counts, clock)
+        return
+    counts.stopped |= stopped
+    for one, requests in asked:
         start = time.perf_counter()
-        found = [teacher.follow(request) for request in requests]
-        outcomes = [outcome if isinstance(outcome, Outcome) else None for outcome in found]
-        said = task_judge.read(requests, outcomes)
+        unpaid = False
+        try:
+            found = [teacher.follow(request) for request in requests]
+            outcomes = [outcome if isinstance(outcome, Outcome) else None for outcome in found]
+            unpaid = None in outcomes
+            said = task_judge.read(requests, outcomes)
+        except Exception as error:  # as above
+            said = _bug(error)
         seconds = (time.perf_counter() - start) / len(requests)
         calls = _answered(task, seconds) * len(requests) if teacher.offline else []
         if isinstance(said, str):
-            unpaid = None in outcomes
-            counts.failed += 1
-            counts.why = why if unpaid and why else said
+            if unpaid and stopped:  # not the sample's failure: it stays due
+                counts.failed, counts.why = counts.failed + 1, why
+                continue
             calls += [] if unpaid else _count(task, "unusable", 1)
-            store.judge_failed(one.number, counts.why, clock(), calls)
+            _failed(store, counts, one, why if unpaid and why else said, clock, calls)
             continue
         scores = {name: float(said.scores[name]) for name in DIMENSIONS}
         judgement = Judgement(scores, said.reason, teacher.name, said.parts)
@@ -134,14 +160,31 @@ def _judge(
                 counts.rejected += 1
 
 
-def _pay(store: Store, teacher: Teacher, task: str, requests: list[Request]) -> str:
-    """Has the log hold what can be had; why the rest cannot. Tallies the calls."""
+def _failed(
+    store: Store, counts: Counts, one: Stored, why: str, clock: Callable[[], float], calls: list[Tally]
+) -> None:
+    counts.failed, counts.why = counts.failed + 1, why
+    store.judge_failed(one.number, why, clock(), calls)
+
+
+def _bug(error: Exception) -> str:
+    return f"the judge broke: {type(error).__name__}: {str(error)[:200]}"
+
+
+def _pay(store: Store, teacher: Teacher, task: str, requests: list[Request]) -> tuple[str, bool, bool]:
+    """Has the log hold what can be had; tallies the calls.
+
+    (why the rest cannot, whether for what one request says, whether for what no request can help).
+    """
     before, spent, why = len(teacher.log), teacher.spent, ""
+    refused = stopped = False
     teacher.failures.clear()
     try:
         teacher.pay(requests, f"judge {task}", len(requests))
     except click.ClickException as error:
-        why = error.message
+        why, of = error.message, error.__context__
+        refused = isinstance(of, Hopeless) and bool(REFUSED.search(str(of)))
+        stopped = isinstance(of, Hopeless | Stopped | OSError) and not refused
     finally:
         failed = len(teacher.failures) or int(bool(why))
         with store.transaction():
@@ -151,7 +194,7 @@ def _pay(store: Store, teacher: Teacher, task: str, requests: list[Request]) -> 
             if failed:
                 store.add_tallies(_count(task, "failed", failed))
             store.add_tallies([(SPEND, {}, teacher.spent - spent)])
-    return why
+    return why, refused, stopped
 
 
 def _next(teacher: Teacher, request: Request, failed: int) -> Request:

@@ -13,12 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from starlette.responses import JSONResponse
 
-from tuneline.feedback.store import MOST_INPUT, MOST_META, MOST_MODEL, MOST_OUTPUT, TASKS, Sample, Store, Stored
+from tuneline.feedback.store import (
+    MOST_BYTES,
+    MOST_DEPTH,
+    MOST_INPUT,
+    MOST_META,
+    MOST_MODEL,
+    MOST_OUTPUT,
+    TASKS,
+    Sample,
+    Store,
+    Stored,
+)
 from tuneline.http_service import (
     ANY,
     INVALID,
@@ -26,15 +37,16 @@ from tuneline.http_service import (
     Ascii,
     Fault,
     LimitedBodies,
+    LocalHosts,
     answer_faults_as_json,
     bearer,
     fault,
 )
 from tuneline.monitoring.metrics import StateCollector
 
-MOST_BYTES = 4 * 1024 * 1024  # of a body
-MOST_SAMPLES = 1000  # in one
-TEXT = r"^[^\x00]*[^\x00\s][^\x00]*$"  # more than blanks
+MOST_SAMPLES = 1000  # in one body
+ANY_TEXT = r"^[^\x00\ufdd0\ufdd1]*$"
+TEXT = r"^[^\x00\ufdd0\ufdd1]*[^\x00\ufdd0\ufdd1\s][^\x00\ufdd0\ufdd1]*$"  # more than blanks
 RETRY_AFTER = 1  # seconds
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 Task = Literal["summarization", "classification", "question-answering"]
@@ -57,9 +69,10 @@ class SentSample(BaseModel):
     task: Task
     input: str = Field(max_length=MOST_INPUT, pattern=TEXT, description="What the model was given, whole.")
     output: str = Field(max_length=MOST_OUTPUT, pattern=TEXT, description="What it said.")
-    model: str = Field("", max_length=MOST_MODEL, pattern=r"^[^\x00]*$", description="Which model, and version.")
+    model: str = Field("", max_length=MOST_MODEL, pattern=ANY_TEXT, description="Which model, and version.")
     meta: dict[str, Any] = Field(
-        default_factory=dict, description=f"Anything, at most {MOST_META} signs as compact JSON in ASCII."
+        default_factory=dict,
+        description=f"Anything, at most {MOST_META} signs as compact JSON in ASCII and {MOST_DEPTH} deep.",
     )
 
     def sample(self) -> Sample:
@@ -155,7 +168,7 @@ class Intake:
 BUSY = {
     503: {
         "model": Fault,
-        "description": "The database cannot be written now; nothing of the request is kept.",
+        "description": "The database cannot be used now; nothing of the request is kept.",
         "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
     }
 }
@@ -181,6 +194,8 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         responses={**ANY, **BUSY},
     )
+    if not settings.token:
+        app.add_middleware(LocalHosts)
     app.add_middleware(LimitedBodies, most=MOST_BYTES)
     answer_faults_as_json(app)
     collector = StateCollector(settings.database, settings.served)
@@ -188,8 +203,10 @@ def create_app(settings: Settings) -> FastAPI:
     locked = LOCKED if settings.token else {}
 
     @app.exception_handler(sqlite3.Error)
-    async def busy(_: Any, error: sqlite3.Error) -> JSONResponse:
+    async def busy(request: Request, error: sqlite3.Error) -> JSONResponse:
         said = "the database cannot be written now; nothing of the request is kept"
+        if request.method != "POST":
+            said = "the database cannot be read now"
         return fault(503, "busy", f"{said} ({error})", {"Retry-After": str(RETRY_AFTER)})
 
     @app.get("/health", summary="Whether the server is there, and what it has")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.feedback.store import Store, Stored
+from tuneline.feedback.store import MOST_META, Store, Stored, text_faults
 from tuneline.files import Row, write_jsonl
 
 FROM_META = ("language", "topic")  # of a row, where a sample's meta has them
@@ -19,6 +19,8 @@ def write_snapshot(store: Store, task: str, out: Path, upto: int | None = None) 
     """
     accepted = store.accepted(task)
     wanted = accepted if upto is None else upto
+    if not accepted:
+        raise click.ClickException(f"{task}: no samples are accepted yet")
     if not 0 < wanted <= accepted:
         raise click.ClickException(f"{task}: {accepted} samples are accepted; asked for are the first {wanted}")
     write_jsonl(out, rows(store, task, wanted))
@@ -31,6 +33,8 @@ def rows(store: Store, task: str, upto: int) -> Iterator[Row]:
 
 
 def row(sample: Stored) -> Row:
-    more = {name: sample.meta[name] for name in FROM_META if isinstance(sample.meta.get(name), str)}
+    # Meta may hold what no text may, such as half a surrogate pair, which no file can hold.
+    known = {name: sample.meta.get(name) for name in FROM_META}
+    more = {name: text for name, text in known.items() if not any(text_faults(text, MOST_META, False))}
     texts = {"id": sample.key[:16], "input": sample.input, "output": sample.output}
     return {**texts, **more, "model": sample.model, "score": sample.scores["overall"]}

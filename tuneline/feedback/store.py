@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tuneline.locks import held
+from tuneline.rows import RESERVED
 from tuneline.task_judge_offline import SCORES, TASKS
 
 DIMENSIONS = SCORES  # each 0 to 1
@@ -26,6 +27,10 @@ DATABASE = Path("feedback/feedback.sqlite")  # in .tuneline
 BUSY, LOOK = 10.0, 0.001  # seconds that a writer waits for the others, and between two looks
 FIRST_RETRY, LONGEST_RETRY = 60.0, 6 * 3600.0  # seconds after a judge's call that failed
 MOST_INPUT, MOST_OUTPUT, MOST_MODEL, MOST_META = 200_000, 50_000, 200, 16_384  # signs; of meta as JSON
+MOST_DEPTH = 100  # of meta; what is deeper may be written and not read again
+MOST_BYTES = 4 * 1024 * 1024  # of a request
+# The longest sample fits, escaped: a sign beyond U+FFFF is two halves of six bytes each.
+assert 12 * (MOST_INPUT + MOST_OUTPUT + MOST_MODEL) + MOST_META + 200 < MOST_BYTES
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS samples (
@@ -97,11 +102,11 @@ class Sample:
         """All that keeps it from being taken in; empty for a good one."""
         found = [] if self.task in TASKS else [f"task: {str(self.task)[:40]!r} is none of {', '.join(TASKS)}"]
         for name, most in (("input", MOST_INPUT), ("output", MOST_OUTPUT), ("model", MOST_MODEL)):
-            found += [f"{name}: {fault}" for fault in _text_faults(getattr(self, name), most, name != "model")]
+            found += [f"{name}: {fault}" for fault in text_faults(getattr(self, name), most, name != "model")]
         return found + [f"meta: {fault}" for fault in _meta_faults(self.meta)]
 
 
-def _text_faults(text: Any, most: int, needed: bool) -> Iterator[str]:
+def text_faults(text: Any, most: int, needed: bool) -> Iterator[str]:
     if not isinstance(text, str):
         yield "not a text"
     elif needed and not text.strip():
@@ -110,6 +115,8 @@ def _text_faults(text: Any, most: int, needed: bool) -> Iterator[str]:
         yield f"{len(text)} signs, at most {most}"
     elif "\x00" in text:
         yield "it has a NUL"
+    elif any(mark in text for mark in RESERVED):  # no row that a model learns from may hold one
+        yield "it has U+FDD0 or U+FDD1, which are no characters"
     else:
         try:
             text.encode("utf-8")
@@ -128,6 +135,16 @@ def _meta_faults(meta: Any) -> Iterator[str]:
         return
     if long > MOST_META:
         yield f"{long} signs as JSON, at most {MOST_META}"
+    elif _is_deep(meta):
+        yield f"it is more than {MOST_DEPTH} deep"
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        inside = [one for one in level if isinstance(one, dict | list | tuple)]
+        level = [inner for one in inside for inner in (one.values() if isinstance(one, dict) else one)]
+    return bool(level)
 
 
 @dataclass(frozen=True)
@@ -204,9 +221,13 @@ class Store:
         # Two that switch a new database to write-ahead mode at once fail.
         with held(self.path.with_suffix(".lock"), waiting=lambda: None):
             self.db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-            self.db.execute("PRAGMA journal_mode = WAL")
-            self.db.execute("PRAGMA synchronous = NORMAL")
-            self.db.executescript(SCHEMA)
+            try:
+                self.db.execute("PRAGMA journal_mode = WAL")
+                self.db.execute("PRAGMA synchronous = NORMAL")
+                self.db.executescript(SCHEMA)
+            except sqlite3.Error:
+                self.db.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -272,10 +293,20 @@ class Store:
         """All, or those of a task, in the order in which they came, from above a number."""
         return self._samples("(? IS NULL OR task = ?) AND number > ? ORDER BY number", (task, task, after))
 
-    def to_judge(self, limit: int, now: float | None = None) -> list[Stored]:
-        """The oldest that are not judged and whose next try is due."""
-        query = "state = 'new' AND next_try <= ? ORDER BY number LIMIT ?"
-        return list(self._samples(query, (_time(now), limit)))
+    def to_judge(self, limit: int, now: float | None = None, upto: int | None = None) -> list[Stored]:
+        """The oldest that are not judged and whose next try is due; with `upto`, those up to that number."""
+        query = "state = 'new' AND next_try <= ? AND (? IS NULL OR number <= ?) ORDER BY number LIMIT ?"
+        return list(self._samples(query, (_time(now), upto, upto, limit)))
+
+    def waiting(self, now: float | None = None) -> tuple[int, float]:
+        """How many new ones are not due yet, and in how many seconds the first is; 0.0 without any."""
+        query = "SELECT count(*), min(next_try) FROM samples WHERE state = 'new' AND next_try > ?"
+        count, first = self.db.execute(query, (_time(now),)).fetchone()
+        return count, first - _time(now) if count else 0.0
+
+    def newest(self) -> int:
+        """The number of the sample that came last; 0 before the first."""
+        return self._one("SELECT coalesce(max(number), 0) FROM samples")
 
     def judged(
         self,

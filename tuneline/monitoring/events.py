@@ -1,5 +1,6 @@
 """logs/finetuning.log: what happened, one JSON line an event, written by several processes, rotated by size."""
 
+import io
 import json
 import os
 import re
@@ -55,10 +56,17 @@ def format_event(event: str, fields: dict[str, Any], hidden: list[str], inputs: 
 
 
 def secrets(root: Path) -> list[str]:
-    """The values of *_API_KEY, HF_TOKEN and TUNELINE_TOKEN in the environment and in `root`/.env, longest first."""
+    """The values of *_API_KEY, HF_TOKEN and TUNELINE_TOKEN in the environment and in `root`/.env, longest first.
+
+    Whatever .env holds, it ends no run.
+    """
     from dotenv import dotenv_values
 
-    known = [*dotenv_values(root / ".env").items(), *os.environ.items()]
+    try:
+        text = (root / ".env").read_text("utf-8", errors="replace")
+    except OSError:
+        text = ""
+    known = [*dotenv_values(stream=io.StringIO(text)).items(), *os.environ.items()]
     return sorted({value for name, value in known if value and SECRET.fullmatch(name)}, key=len, reverse=True)
 
 

@@ -191,7 +191,7 @@ def _of_runs(db: sqlite3.Connection) -> Iterator[Metric]:
     success = GaugeMetricFamily("finetuning_last_success_timestamp_seconds", ended, labels=["task"])
     took = "Wall time of runs that ended, all attempts of a failed one together."
     durations = HistogramMetricFamily("finetuning_duration_seconds", took, labels=["task"])
-    paid = "What runs paid for teachers and judges."
+    paid = "What the answers behind the runs' figures cost, whoever paid them and when."
     spend = CounterMetricFamily("finetuning_spend_usd", paid, labels=["task"])
     query = "SELECT state, attempts, opened, finished, coalesce(seconds, 0), spend_usd FROM runs WHERE task = ?"
     for task in TASKS:

@@ -20,7 +20,10 @@ def git(folder: Path, *words: str) -> str:
     done = _git(folder, *words)
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"ended with {done.returncode}"
-        raise click.ClickException(f"git {words[0]}: {said}")
+        named = list(words)
+        while named[0] == "-c":  # a setting goes before the command
+            del named[:2]
+        raise click.ClickException(f"git {named[0]}: {said}")
     return done.stdout.rstrip("\n")
 
 
@@ -34,9 +37,25 @@ def git_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in HOOK}
 
 
+def find_root() -> Path:
+    """The checkout of DVC_ROOT or of the current folder. Raises click.ClickException where there is none."""
+    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    if not (root / ".git").exists() or not (root / ".dvc").is_dir():
+        raise click.ClickException(f"{root} is not a checkout of tuneline; cd there or set DVC_ROOT")
+    return root
+
+
 def head(root: Path) -> str:
     """The commit that a run opened now starts from. Raises click.ClickException where there is none."""
-    return git(root, "rev-parse", "--verify", "HEAD^{commit}")
+    found = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if found.returncode:
+        raise click.ClickException(f"{root}: commit what you have; a run starts from a commit")
+    return found.stdout.strip()
+
+
+def is_edited(root: Path, path: str) -> bool:
+    """Does a file differ from what HEAD has?"""
+    return _git(root, "diff", "--quiet", "HEAD", "--", path).returncode == 1
 
 
 def identity(root: Path) -> tuple[str, str]:
@@ -67,7 +86,8 @@ def make_checkout(root: Path, folder: Path, commit: str, name: str) -> None:
     sweep_locks(root, f"tuneline/runs/{name}")
     git(root, "update-ref", f"{RUNS}/{name}", commit)
     git(folder, "init", "--quiet")
-    git(folder, "fetch", "--quiet", "--no-tags", str(root), f"{RUNS}/{name}")
+    # --update-shallow: `root` may be a clone of --depth 1.
+    git(folder, "fetch", "--quiet", "--no-tags", "--update-shallow", str(root), f"{RUNS}/{name}")
     git(folder, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", "FETCH_HEAD")
     if (root / ".dvc/config.local").is_file():  # how remotes are reached
         shutil.copy2(root / ".dvc/config.local", folder / ".dvc/config.local")

@@ -1,13 +1,14 @@
 """`tuneline watch`: runs when enough samples are accepted. `tuneline models`: the versions of an adapter."""
 
-import os
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from tuneline.retraining.checkout import find_root
 from tuneline.task_judge_offline import TASKS
 
 PORT = 9109
@@ -30,15 +31,17 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
     """Have new samples judged, and start a run when gate.min-new-samples have been accepted since the last.
 
     Any number of watchers may run: one at a time works. A run that was killed is gone on with. One that failed is
-    tried again after gate.retry-minutes, gate.attempts times; then the next one waits for more samples.
+    tried again after gate.retry-minutes, gate.attempts times; then the next one waits for gate.min-new-samples more,
+    or for another commit.
     """
     from tuneline.feedback.judging import judge_new, read_judging
     from tuneline.feedback.store import Store, database
+    from tuneline.monitoring.events import log_event
     from tuneline.monitoring.metrics import StateCollector
     from tuneline.retraining.runner import choose
     from tuneline.retraining.watch import watch_round
 
-    root = _root()
+    root = find_root()
     judging = read_judging(root)
     chosen, why = choose(runner, root)
     if runner == "auto":
@@ -64,21 +67,32 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
         last = line
 
     while True:
-        well = False
+        well, wrong = False, ""
         try:
             well = watch_round(root, task, chosen, judge, say)
         except click.ClickException as error:
-            if once:
-                raise
-            say(f"Error: {error.message}")
+            wrong = error.message
+        except Exception as error:  # a full disk, a busy database, a broken repository: the next round may do
+            wrong = _in_a_line(error)
+            if f"Error: {wrong}" != last:
+                log_event(root / "logs", "round_failed", task=task, why=wrong, trace=traceback.format_exc()[-900:])
         if textfile:
             try:
                 collector.write_textfile(textfile)
-            except click.ClickException as error:  # a full disk: the runs go on
-                click.echo(f"Error: {error.message}", err=True)
+            except Exception as error:  # a full disk: the runs go on
+                said = error.message if isinstance(error, click.ClickException) else _in_a_line(error)
+                click.echo(f"Error: {said}", err=True)
+        if once and wrong:
+            raise click.ClickException(wrong)
         if once:
             sys.exit(0 if well else 1)
+        if wrong:
+            say(f"Error: {wrong}")
         time.sleep(interval)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 @click.group()
@@ -91,7 +105,7 @@ def list_models() -> None:
     """Every version of every adapter, the newest last."""
     from tuneline.retraining import registry
 
-    root = _root()
+    root = find_root()
     listed = {name: registry.versions(root, name) for name in registry.names(root)}
     if not listed:
         raise click.ClickException("no version is registered yet; `tuneline watch` registers a run that wins")
@@ -105,7 +119,7 @@ def show(name: str) -> None:
     from tuneline.retraining import registry
     from tuneline.retraining.checkout import git
 
-    root = _root()
+    root = find_root()
     name, _, wanted = name.partition("@")
     listed = registry.versions(root, name)
     chosen = next((one for one in listed if one.version == wanted), None) if wanted else registry.in_service(listed)
@@ -125,7 +139,7 @@ def rollback(name: str, to: str | None) -> None:
     from tuneline.monitoring.events import log_event
     from tuneline.retraining import registry
 
-    root = _root()
+    root = find_root()
     before, after = registry.rollback(root, name, to)
     log_event(root / "logs", "rolled_back", adapter=name, previous=before, version=after)
     click.echo(f"{name}: {after} is in service, {before} was")
@@ -145,17 +159,17 @@ def show_versions(root: Path, listed: dict[str, list]) -> None:
     for name, found in listed.items():
         now = in_service(found)
         for one in found:
-            said = figures(root, one)
             day = datetime.fromtimestamp(one.tagged, UTC).date().isoformat()
-            mean = said["sides"]["new"][said["measure"]]["mean"]
-            low, high = said["difference"]["interval"]
-            change = f"{said['difference']['mean']:+.3f} \\[{low:+.3f}, {high:+.3f}]"
-            parent, state = said["previous"] or "base", "in service" if one is now else ""
-            table.add_row(f"{name}@{one.version}", day, parent, said["measure"], f"{mean:.3f}", change, state)
+            state = "in service" if one is now else ""
+            try:
+                said = figures(root, one)
+                mean = said["sides"]["new"][said["measure"]]["mean"]
+                low, high = said["difference"]["interval"]
+                change = f"{said['difference']['mean']:+.3f} \\[{low:+.3f}, {high:+.3f}]"
+                known = (said["previous"] or "base", said["measure"], f"{mean:.3f}", change)
+            except (click.ClickException, ValueError, KeyError, TypeError):  # a tag that no run has made
+                known = ("–",) * 4
+            table.add_row(f"{name}@{one.version}", day, *known, state)
     console = Console(width=WIDTH)
     console.print(table)
     console.print("means over the held-out rows; in brackets the central 95 % of a bootstrap of the differences by row")
-
-
-def _root() -> Path:
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()

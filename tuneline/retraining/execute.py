@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuneline.files import whole_file, write_json
 from tuneline.locks import held
@@ -70,9 +70,12 @@ def read_order(folder: Path) -> Order:
 
 
 def read_result(folder: Path) -> Result | None:
-    """None while the run has none."""
+    """None while the run has none, or one that cannot be read: it is made again."""
     path = folder / RESULT
-    return Result.model_validate_json(path.read_text("utf-8")) if path.is_file() else None
+    try:
+        return Result.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError:
+        return None
 
 
 def execute(root: Path, folder: Path) -> Result:

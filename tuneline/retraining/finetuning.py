@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import click
 
 from tuneline.adapter import read_adapter
-from tuneline.files import Row, read_jsonl, whole_folder, write_jsonl
+from tuneline.files import Row, whole_folder, write_jsonl
 from tuneline.gate_settings import read_gate_settings
 from tuneline.locks import held
-from tuneline.retraining.checkout import drop_run, head
+from tuneline.retraining import registry
+from tuneline.retraining.checkout import drop_run, find_root, head
 from tuneline.retraining.execute import CHECKOUT, SAMPLES
 from tuneline.retraining.runner import choose, start
 from tuneline.retraining.watch import RUNS, write_order
@@ -36,7 +38,7 @@ def finetune_model(
     The figures: base, the version in service if any, and the new one on the same held-out rows; "sides" →
     measure → mean and 95 % interval. Raises click.ClickException when an argument is wrong or the run fails.
     """
-    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    root = find_root()
     adapter = read_gate_settings(root).adapter(task_type)
     out = Path(output_dir).resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -52,6 +54,7 @@ def finetune_model(
     with held(root / ".tuneline" / "finetune.lock", waiting=lambda: None):
         write_jsonl(folder / SAMPLES, rows)
         write_order(folder, task_type, adapter, commit, relative, len(rows))
+        registry.mend(root, adapter)  # it is compared with
         result = start(root, folder, choose(runner, root)[0])
         with whole_folder(out) as part:
             shutil.copytree(folder / CHECKOUT / "adapters" / adapter, part, dirs_exist_ok=True)
@@ -70,12 +73,18 @@ def read_pairs(path: Path) -> list[Row]:
     if not path.is_file():
         raise click.ClickException(f"{path} is no file")
     rows, wrong = [], []
-    for number, row in enumerate(read_jsonl(path), 1):
-        texts = [row.get(key) for key in ("input", "output")] if isinstance(row, dict) else [None]
-        if all(isinstance(text, str) and text.strip() for text in texts):
-            rows.append({"input": texts[0], "output": texts[1]})
-        else:
-            wrong.append(f'{path}:{number}: needs "input" and "output"')
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                wrong.append(f"{path}:{number}: not JSON ({error})")
+                continue
+            texts = [row.get(key) for key in ("input", "output")] if isinstance(row, dict) else [None]
+            if all(isinstance(text, str) and text.strip() for text in texts):
+                rows.append({"input": texts[0], "output": texts[1]})
+            else:
+                wrong.append(f'{path}:{number}: needs "input" and "output"')
     if wrong or not rows:
-        raise click.ClickException("; ".join(wrong[:10]) or f"{path} has no rows")
+        raise click.ClickException("; ".join(wrong) or f"{path} has no rows")
     return rows

@@ -97,7 +97,10 @@ def names(root: Path) -> list[str]:
 
 
 def figures(root: Path, version: Version) -> dict[str, Any]:
-    """What promotion.compare found when the version was made, as its commit has it."""
+    """What promotion.compare found when the version was made, as its commit has it.
+
+    Raises click.ClickException when the commit has none, as that of a tag made by hand.
+    """
     return json.loads(git(root, "show", f"{version.commit}:metrics/{version.name}/comparison.json"))
 
 
@@ -159,7 +162,10 @@ def rollback(root: Path, name: str, to: str | None) -> tuple[str, str]:
 
 
 def mend(root: Path, name: str) -> None:
-    """Makes `current` what the tags say, where a killed process left it behind."""
+    """Makes `current` what the tags say, where a killed process left it behind.
+
+    Raises click.ClickException when the adapter of the version in service cannot be had.
+    """
     now = in_service(versions(root, name))
     folder = root / SERVED / name
     if now and (_current(folder) != now.version or not (folder / now.version).is_dir()):
@@ -197,27 +203,31 @@ def restore(root: Path, name: str, version: Version) -> None:
         return
     # A checkout and no DVCFileSystem: that cannot read a commit with a link to a dvc.yaml, as benchmarks/ has.
     checkout, ref = root / ".tuneline" / "restore" / name, f"restore-{name}"
-    make_checkout(root, checkout, version.commit, ref)
     path = f"adapters/{name}"
-    if why := _dvc(checkout, "checkout", path) and _dvc(checkout, "pull", path):
-        raise click.ClickException(
-            f"{name} {version.version}: its adapter is neither in DVC's cache nor in a remote ({why})"
-        )
-    read_adapter(checkout / path)
-    with whole_folder(folder) as part:
-        shutil.copytree(checkout / path, part, dirs_exist_ok=True)
-    shutil.rmtree(checkout)
-    drop_run(root, ref)
+    try:
+        make_checkout(root, checkout, version.commit, ref)
+        if why := _dvc(checkout, "checkout", path) and _dvc(checkout, "pull", path):
+            raise click.ClickException(
+                f"{name} {version.version}: its adapter is neither in DVC's cache nor in a remote; set the remote that "
+                f"has it with `dvc remote add`, or copy {folder} from where it was made (dvc pull: {why})"
+            )
+        read_adapter(checkout / path)
+        with whole_folder(folder) as part:
+            shutil.copytree(checkout / path, part, dirs_exist_ok=True)
+    finally:
+        shutil.rmtree(checkout.parent, ignore_errors=True)
+        drop_run(root, ref)
 
 
 def _dvc(checkout: Path, *words: str) -> str:
-    """DVC's reason when it fails, in a line; else nothing."""
+    """DVC's reason when it fails, in a line and without its warnings; else nothing."""
     command = [sys.executable, "-m", "dvc", *words]
     environment = {key: value for key, value in git_environment().items() if key != "DVC_ROOT"}
     done = subprocess.run(
         command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
-    return " ".join(done.stderr.split())[-200:] or f"ended with {done.returncode}" if done.returncode else ""
+    said = done.stderr[max(done.stderr.find("ERROR: "), 0) :].removeprefix("ERROR: ")
+    return " ".join(said.split()) or f"ended with {done.returncode}" if done.returncode else ""
 
 
 def _register(root: Path, name: str, ref: str, version: str, message: str) -> None:

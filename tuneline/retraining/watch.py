@@ -6,6 +6,7 @@ transaction, and the next round, whoever's, goes on with it.
 
 import hashlib
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,23 +15,28 @@ import click
 
 from tuneline.feedback.store import FAILED, KEPT, PROMOTED, Run, Store, database
 from tuneline.files import whole_file
-from tuneline.gate_settings import GateSettings, read_gate_settings
+from tuneline.gate_settings import GateSettings, check_gate, read_gate_settings, recipe_of
 from tuneline.locks import held
 from tuneline.monitoring.events import log_event
 from tuneline.retraining import registry
-from tuneline.retraining.checkout import fetch_run, head
-from tuneline.retraining.execute import CHECKOUT, ORDER, RESULT, SAMPLES, Order, Result, read_result
+from tuneline.retraining.checkout import fetch_run, git, head, is_edited
+from tuneline.retraining.execute import CHECKOUT, LOCK, ORDER, RESULT, SAMPLES, Order, Result, read_result
 from tuneline.retraining.runner import start
 
 RUNS = Path(".tuneline/runs")
 LOGS = Path("logs")
+MEND_AGAIN = 600  # seconds after which a version that cannot be restored is looked for again
+EDITED = "params.yaml has edits that are not committed; a run starts from the commit"
+
+_not_mended: dict[tuple[Path, str], float] = {}  # when
 
 
 def watch_round(root: Path, task: str, runner: str, judge: Callable[[Store], str], say: Callable[[str], None]) -> bool:
     """One round; False when a run failed in it. `judge` has new samples judged and says what came of it; `runner` is
     `docker` or `local`.
 
-    Raises click.ClickException when params.yaml cannot be read, or the samples cannot be judged at all.
+    Raises click.ClickException when params.yaml cannot be read or can start no run, or the samples cannot be judged
+    at all.
     """
     gate = read_gate_settings(root)
     adapter = gate.adapter(task)
@@ -41,23 +47,42 @@ def watch_round(root: Path, task: str, runner: str, judge: Callable[[Store], str
             if alone is None:
                 say("another watcher is at it")
                 return True
-            registry.mend(root, adapter)
+            mend(root, adapter, say)
             run = due_run(root, store, task, gate, say)
             return run is None or carry_out(root, store, run, gate, runner, say)
 
 
+def mend(root: Path, adapter: str, say: Callable[[str], None]) -> None:
+    """registry.mend, which only warns: tags may come from elsewhere, without what is served."""
+    if time.monotonic() < _not_mended.get((root, adapter), -MEND_AGAIN) + MEND_AGAIN:
+        return
+    try:
+        registry.mend(root, adapter)
+    except click.ClickException as error:
+        _not_mended[root, adapter] = time.monotonic()
+        say(f"Warning: {error.message}")
+
+
 def due_run(root: Path, store: Store, task: str, gate: GateSettings, say: Callable[[str], None]) -> Run | None:
-    """The run to carry out now: the open one, or a new one when the gate has let enough samples through."""
+    """The run to carry out now: the open one, or a new one when the gate has let enough samples through.
+
+    After a run that failed for good, the same samples and the same commit would only fail again.
+    Raises click.ClickException when what is committed can train no run.
+    """
     run = store.last_run(task)
     failed = run is not None and run.attempts > 0 and run.state not in (PROMOTED, KEPT)
-    if failed and run.state == FAILED and store.accepted(task) <= run.upto:
-        say(f"run {run.number} failed {run.attempts} times ({run.reason}); the next one waits for more samples")
-        return None
+    if failed and run.state == FAILED and head(root) == run.base_commit:
+        more = run.upto + gate.min_new_samples - store.accepted(task)
+        if more > 0:
+            why = f"run {run.number} failed {run.attempts} times ({run.reason})"
+            say(f"{why}; the next one waits for {more} more samples or another commit")
+            return None
     if failed and (wait := run.finished + 60 * gate.retry_minutes - time.time()) > 0:
-        say(f"run {run.number} failed ({run.reason}); tried again in {wait / 60:.0f} minutes")
+        say(f"run {run.number} failed ({run.reason}); {when_again(wait / 60)}")
         return None
     if run := store.current_run(task):
         return run
+    check_commit(root, task, gate)
     if run := store.open_run(task, head(root), gate.min_new_samples):
         log_event(root / LOGS, "run_opened", task=task, run=run.number, after=run.after, upto=run.upto)
         return run
@@ -66,19 +91,46 @@ def due_run(root: Path, store: Store, task: str, gate: GateSettings, say: Callab
     return None
 
 
-def carry_out(root: Path, store: Store, run: Run, gate: GateSettings, runner: str, say: Callable[[str], None]) -> None:
-    """Sees an open run to its end, or counts a failed attempt."""
+def when_again(minutes: float) -> str:
+    at_once = "; to try at once, set gate.retry-minutes of params.yaml to 0"
+    return f"tried again in {minutes:.0f} minutes{at_once}" if minutes else "tried again at once"
+
+
+def check_commit(root: Path, task: str, gate: GateSettings) -> None:
+    """gate_settings.check_gate of what HEAD has, since a run starts from there; the adapter is named by `gate`.
+
+    Raises click.ClickException.
+    """
+    head(root)
+    with tempfile.TemporaryDirectory() as name:
+        folder, adapter = Path(name), gate.adapter(task)
+        try:
+            (folder / "params.yaml").write_text(git(root, "show", "HEAD:./params.yaml"), encoding="utf-8")
+            recipe = recipe_of(folder, task, adapter) / "recipe.yaml"
+            (folder / recipe).parent.mkdir(parents=True)
+            (folder / recipe).write_text(git(root, "show", f"HEAD:./{recipe}"), encoding="utf-8")
+            check_gate(folder, task, adapter)
+        except click.ClickException as error:
+            hint = f"; {EDITED}" if is_edited(root, "params.yaml") else ""
+            raise click.ClickException(f"as committed, {error.message.replace(f'{folder}/', '')}{hint}") from None
+
+
+def carry_out(root: Path, store: Store, run: Run, gate: GateSettings, runner: str, say: Callable[[str], None]) -> bool:
+    """Sees an open run to its end, or counts a failed attempt: then False."""
     order, folder = prepare(root, store, run, gate.adapter(run.task))
+    if is_edited(root, "params.yaml"):
+        say(EDITED)
     say(f"run {order.name} on {order.samples} samples, {run.upto - run.after} of them new; log: {folder / 'log.txt'}")
     log_event(root / LOGS, "run_started", task=run.task, run=run.number, runner=runner, samples=order.samples)
     started = time.time()
     try:
-        result = start_against_served(root, folder, order, runner)
+        result = start_against_served(root, folder, order, runner, say)
         version, previous = conclude(root, folder, order, result), result.previous
     except click.ClickException as error:
         failed = store.fail_run(run.number, error.message, gate.attempts, time.time() - started)
         log_event(root / LOGS, "run_failed", task=run.task, run=run.number, attempt=failed.attempts, why=error.message)
-        say(f"run {order.name}: attempt {failed.attempts} of {gate.attempts} failed: {error.message}")
+        then = "" if failed.state == FAILED else f"; {when_again(gate.retry_minutes)}"
+        say(f"run {order.name}: attempt {failed.attempts} of {gate.attempts} failed: {error.message}{then}")
         return False
     state = PROMOTED if version else KEPT
     done = (result.commit, result.reason, result.figures, result.seconds, result.spend_usd)
@@ -116,13 +168,18 @@ def write_order(folder: Path, task: str, adapter: str, commit: str, base: str | 
     return order
 
 
-def start_against_served(root: Path, folder: Path, order: Order, runner: str) -> Result:
+def start_against_served(root: Path, folder: Path, order: Order, runner: str, say: Callable[[str], None]) -> Result:
     """The result of a run, compared with what is in service now.
 
-    Raises RunFailed when there is none.
+    Raises RunFailed when there is none, and click.ClickException when what is in service cannot be compared with.
     """
     while True:
-        result = read_result(folder) or start(root, folder, runner)
+        if (result := read_result(folder)) is None:
+            registry.mend(root, order.adapter)
+            with held(root / LOCK) as free:  # the run itself waits, in its log
+                if free is None:
+                    say("another run, or a stage of a killed one, is still at work; waiting for its end")
+            result = start(root, folder, runner)
         registered = any(one.commit == result.commit for one in registry.versions(root, order.adapter))
         if registered or result.previous == registry.served_version(root, order.adapter):
             return result
