@@ -95,6 +95,17 @@ class Api:
         return instruction["instruction_id"]
 
 
+def raw(api: Api, request: bytes) -> bytes:
+    """The whole answer to bytes that need be no HTTP; the server closes the connection."""
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(request)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    return received
+
+
 @contextlib.contextmanager
 def serving(wanted: Settings) -> Iterator[Api]:
     """The server on a free port, in a thread; stopped, with its exports written, when the block ends."""

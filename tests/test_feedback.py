@@ -24,7 +24,7 @@ from click.testing import CliRunner
 
 from tests import scripted_server
 from tests.conftest import ENVIRONMENT, ROOT
-from tests.instruction_server import Api
+from tests.instruction_server import Api, raw
 from tests.teaching import asking
 from tests.teaching import settings as teacher_settings
 from tuneline import provider_offline, task_judge_offline
@@ -204,16 +204,6 @@ def test_hostile_bodies_are_refused(tmp_path: Path) -> None:
             assert answer["detail"]
         assert api.ask("/samples", body())[0] == 200
     assert len(kept(tmp_path)) == 1
-
-
-def raw(api: Api, request: bytes) -> bytes:
-    host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(request)
-        received = b""
-        while piece := connection.recv(65536):
-            received += piece
-    return received
 
 
 def test_bodies_are_limited_declared_or_streamed(tmp_path: Path) -> None:

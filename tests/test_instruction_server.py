@@ -5,7 +5,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.conftest import ENVIRONMENT, ROOT
-from tests.instruction_server import RECIPE, Api, serving, settings, start_process, text_for
+from tests.instruction_server import RECIPE, Api, raw, serving, settings, start_process, text_for
 from tuneline.files import read_jsonl
 from tuneline.http_service import MOST_BYTES, is_loopback
 from tuneline.succession.agents import Client, Task, run
@@ -384,16 +383,6 @@ def test_the_server_keeps_what_its_openapi_document_says(tmp_path: Path, token: 
         )
     assert done.returncode == 0, done.stdout[-6000:]
     assert "Tested: 6" in done.stdout
-
-
-def raw(api: Api, request: bytes) -> bytes:
-    host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(request)
-        received = b""
-        while piece := connection.recv(65536):
-            received += piece
-    return received
 
 
 def test_bodies_are_limited_declared_or_streamed(tmp_path: Path) -> None:

@@ -110,13 +110,12 @@ def predict(adapters, input_path, constrain, today, batch_size, max_new_tokens, 
 def plan(recipe: str) -> None:
     """What the strategies of RECIPE will ask and cost, before anything is spent."""
     from tuneline.planning import plan as plan_recipe
-    from tuneline.planning import show_plan, stage_options
-    from tuneline.teacher import Settings
+    from tuneline.planning import show_plan, stage_options, teacher_settings
 
     options = stage_options(Path.cwd(), f"sdg@{recipe}")
     if not options["rows_path"].is_file():
         raise click.ClickException(f"{options['rows_path']} is not there yet; run `dvc repro extract@{recipe}` first")
-    settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
+    settings = teacher_settings(options)
     lines = list(plan_recipe(options["recipe"], options["rows_path"], options["answers"], settings))
     show_plan(recipe, lines, settings)
 

@@ -54,6 +54,11 @@ def stage_options(root: Path, stage: str) -> dict[str, Any]:
     return command.make_context(stage, words[3:]).params
 
 
+def teacher_settings(options: dict[str, Any]) -> Settings:
+    """The teacher, or the judge, among a stage's options."""
+    return Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
+
+
 def plan(recipe: Path, rows: Path, answers: Path, settings: Settings) -> Iterator[Plan]:
     """A line for each strategy that asks a teacher. Nothing is sent."""
     read = read_recipe(recipe)

@@ -17,7 +17,7 @@ from tuneline import task_judge
 from tuneline.feedback.store import DIMENSIONS, TASKS, Judgement, Store, Stored, Tally
 from tuneline.gate_settings import read_gate_settings
 from tuneline.locks import held
-from tuneline.planning import stage_options
+from tuneline.planning import stage_options, teacher_settings
 from tuneline.teacher import Hopeless, Outcome, Request, Settings, Stopped, Teacher
 from tuneline.templates import read_prompt
 
@@ -73,8 +73,7 @@ def read_judging(root: Path) -> Judging:
     """
     options = stage_options(root, STAGE)
     rubrics = {task: read_prompt(root / RECIPE / f"judge/{task}.md") for task in TASKS}
-    settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
-    return Judging(settings, Path(options["answers"]), rubrics, read_gate_settings(root).min_score)
+    return Judging(teacher_settings(options), Path(options["answers"]), rubrics, read_gate_settings(root).min_score)
 
 
 def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.time) -> Counts:

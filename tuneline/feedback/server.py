@@ -43,13 +43,13 @@ from tuneline.http_service import (
     fault,
 )
 from tuneline.monitoring.metrics import StateCollector
+from tuneline.recipe import Task
 
 MOST_SAMPLES = 1000  # in one body
 ANY_TEXT = r"^[^\x00\ufdd0\ufdd1]*$"
 TEXT = r"^[^\x00\ufdd0\ufdd1]*[^\x00\ufdd0\ufdd1\s][^\x00\ufdd0\ufdd1]*$"  # more than blanks
 RETRY_AFTER = 1  # seconds
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
-Task = Literal["summarization", "classification", "question-answering"]
 assert Task.__args__ == TASKS
 
 

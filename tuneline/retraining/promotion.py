@@ -101,8 +101,9 @@ def score_served(
     checkout: Path, adapter: str, served: Path, settings: Any, predictions: list[Row], options: dict[str, Any]
 ) -> tuple[list[Any], float]:
     """(figures of the version in service, in the order of the predictions; USD for the judge)."""
+    from tuneline.planning import teacher_settings
     from tuneline.task_measures import Judge, score_answers
-    from tuneline.teacher import Settings, Teacher
+    from tuneline.teacher import Teacher
     from tuneline.templates import read_prompt
 
     by_id = {row["id"]: row for row in read_jsonl(checkout / options["test"])}
@@ -110,8 +111,7 @@ def score_served(
     answers = ask_served(checkout, adapter, served, rows, options)
     if not settings.rubric:
         return score_answers(settings.task, rows, answers)[0], 0.0
-    wanted = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
-    with Teacher(wanted, options["answers"]) as teacher:
+    with Teacher(teacher_settings(options), options["answers"]) as teacher:
         judge = Judge(teacher, read_prompt(checkout / options["recipe"] / settings.rubric))
         scored, spend = score_answers(settings.task, rows, answers, judge)
     return scored, spend.usd

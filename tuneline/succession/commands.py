@@ -89,11 +89,11 @@ def agents(recipe: Path, url: str, writers: int, cases: int | None, teacher: str
 
 
 def _teacher_of_params(recipe: Path) -> Any:
-    from tuneline.planning import stage_options
-    from tuneline.teacher import Settings, Teacher
+    from tuneline.planning import stage_options, teacher_settings
+    from tuneline.teacher import Teacher
 
     options = stage_options(Path.cwd(), f"sdg@{recipe.name}")
-    settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
+    settings = teacher_settings(options)
     if settings.provider == "offline":
         raise click.ClickException(
             "teacher.provider of params.yaml is offline; set openai or gemini, or --teacher offline"
