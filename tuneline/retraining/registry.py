@@ -10,9 +10,6 @@ import io
 import json
 import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,12 +23,9 @@ from tuneline.files import whole_folder
 from tuneline.locks import held
 from tuneline.retraining.checkout import (
     RUNS,
-    drop_run,
     fetch_run,
     git,
-    git_environment,
     identity,
-    make_checkout,
     sweep_locks,
 )
 
@@ -201,33 +195,32 @@ def restore(root: Path, name: str, version: Version) -> None:
     folder = root / SERVED / name / version.version
     if folder.is_dir():
         return
-    # A checkout and no DVCFileSystem: that cannot read a commit with a link to a dvc.yaml, as benchmarks/ has.
-    checkout, ref = root / ".tuneline" / "restore" / name, f"restore-{name}"
-    path = f"adapters/{name}"
     try:
-        make_checkout(root, checkout, version.commit, ref)
-        if why := _dvc(checkout, "checkout", path) and _dvc(checkout, "pull", path):
-            raise click.ClickException(
-                f"{name} {version.version}: its adapter is neither in DVC's cache nor in a remote; set the remote that "
-                f"has it with `dvc remote add`, or copy {folder} from where it was made (dvc pull: {why})"
-            )
-        read_adapter(checkout / path)
         with whole_folder(folder) as part:
-            shutil.copytree(checkout / path, part, dirs_exist_ok=True)
+            _copy_from_dvc(root, version.commit, f"adapters/{name}", part)
+            read_adapter(part)
+    except click.ClickException:
+        raise
+    except Exception as error:  # DVC's own, the system's, or whatever the library of a remote has
+        why = " ".join(str(error).split())
+        raise click.ClickException(
+            f"{name} {version.version}: its adapter cannot be had from DVC's cache or a remote; set the remote that "
+            f"has it with `dvc remote add`, or copy {folder} from where it was made (DVC: {why})"
+        ) from None
+
+
+def _copy_from_dvc(root: Path, commit: str, path: str, to: Path) -> None:
+    """A folder as a commit has it, out of the cache of `root` or else its remote; nothing is checked out."""
+    from dvc.api import DVCFileSystem
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as main:  # today's remotes: the commit may be older than they are
+        config = {section: main.config[section] for section in ("core", "remote")}
+    files = DVCFileSystem(str(root), rev=commit, config=config)
+    try:
+        files.get(f"{path}/", str(to), recursive=True)  # "/": into `to`, not into a folder of its name there
     finally:
-        shutil.rmtree(checkout.parent, ignore_errors=True)
-        drop_run(root, ref)
-
-
-def _dvc(checkout: Path, *words: str) -> str:
-    """DVC's reason when it fails, in a line and without its warnings; else nothing."""
-    command = [sys.executable, "-m", "dvc", *words]
-    environment = {key: value for key, value in git_environment().items() if key != "DVC_ROOT"}
-    done = subprocess.run(
-        command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    said = done.stderr[max(done.stderr.find("ERROR: "), 0) :].removeprefix("ERROR: ")
-    return " ".join(said.split()) or f"ended with {done.returncode}" if done.returncode else ""
+        files.close()
 
 
 def _register(root: Path, name: str, ref: str, version: str, message: str) -> None:
