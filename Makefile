@@ -16,7 +16,7 @@ COUNTS := ^(.*[:.])?(trainable_parameters|trained_tokens|tokens)$$
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test soak train-m4 snips scitldr retrain predict show experiments diff answers-push answers-pull bench base clean
+.PHONY: help setup repro test soak train-m4 snips scitldr retrain predict show experiments diff answers-push answers-pull speed base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,7 @@ repro: .venv/repro ## run what a change touches, and show base against tuned
 test: .venv/test ## lint and all tests
 	ruff check .
 	ruff format --check .
+	lint-imports --no-cache
 	pytest -n 2 --dist loadfile -m "not soak"
 
 soak: .venv/test ## the long tests: many kills, big inputs
@@ -94,11 +95,12 @@ answers-push: .venv/repro ## share the paid answers of teachers and judges, thro
 answers-pull: .venv/repro ## fetch the answers that others have paid; none is overwritten
 	@tuneline answers pull
 
-bench: .venv/test ## speed as ratios against the plain alternative
-	python bench/stages.py
-	python bench/sdg.py
-	python bench/papers.py
-	python bench/instructions.py
+speed: .venv/test ## speed as ratios against the plain alternative
+	python speed/stages.py
+	python speed/train.py
+	python speed/sdg.py
+	python speed/papers.py
+	python speed/instructions.py
 
 base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py

@@ -14,50 +14,31 @@ Each drop has its reason. Rows that a strategy made pass the recipe's checks, an
 import csv
 import re
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from scipy.cluster.hierarchy import DisjointSet
 
-from tuneline.documents import has_own_place
+from tuneline.data.language import other_language
+from tuneline.data.similarity import Index, signatures
 from tuneline.files import Row, read_jsonl, whole_file, write_json, write_jsonl
-from tuneline.judge_offline import behavior_of, visible
-from tuneline.judging import row_request
-from tuneline.language import other_language
-from tuneline.personas import Persona, body, forbidden_words, parts, read_personas
-from tuneline.recipe import Checks, Curate, Judged, read_recipe
-from tuneline.rows import answer, question
-from tuneline.similarity import Index, signatures
+from tuneline.recipe.documents import has_own_place
+from tuneline.recipe.own import open_door
+from tuneline.recipe.settings import Checks, Curate, Judged, read_recipe
+from tuneline.recipe.texts import read_prompt
+from tuneline.rows import answer, question, visible
 from tuneline.table import show_counts
-from tuneline.teacher import Settings, Spend, Teacher, teacher_options
-from tuneline.templates import read_prompt
+from tuneline.teaching.judging import judge_by_rules, row_request
+from tuneline.teaching.ledger import Spend
+from tuneline.teaching.options import Settings, teacher_options
+from tuneline.teaching.teacher import Teacher
+
+Wrong = Callable[[Row], tuple[str, str] | None]
 
 
-class Groups:
-    """Groups that become one when a row belongs to both (union-find); the first one seen names them."""
-
-    def __init__(self) -> None:
-        self.parent: dict[str, str] = {}
-        self.order: dict[str, int] = {}
-
-    def add(self, group: str) -> None:
-        self.parent.setdefault(group, group)
-        self.order.setdefault(group, len(self.order))
-
-    def name(self, group: str) -> str:
-        while self.parent[group] != group:
-            group = self.parent[group]
-        return group
-
-    def unite(self, *groups: str) -> None:
-        for group in groups:
-            self.add(group)
-        first, *rest = sorted({self.name(group) for group in groups}, key=self.order.__getitem__)
-        for group in rest:
-            self.parent[group] = first
-
-
-def check_row(row: Row, checks: Checks, personas: dict[str, Persona] | None = None) -> tuple[str, str] | None:
+def check_row(row: Row, checks: Checks, wrong: Wrong | None = None) -> tuple[str, str] | None:
     """(reason, detail) when a made row is not what the recipe asks for; None when it is."""
     text = visible(answer(row))
     fields = row.get("fields", {})
@@ -71,53 +52,23 @@ def check_row(row: Row, checks: Checks, personas: dict[str, Persona] | None = No
     for said in (f"{question(row)} {text}", text) if checks.language else ():
         if other := other_language(said, checks.language):
             return "language", other
-    if checks.behavior and (wrong := wrong_behavior(text, fields.get("behavior"))):
-        return wrong, ""
-    return wrong_persona(answer(row), fields.get("persona"), personas) if personas else None
+    return wrong(row) if wrong else None
 
 
-def wrong_persona(text: str, name: str | None, personas: dict[str, Persona]) -> tuple[str, str] | None:
-    """Parts that are missing, and words that this reader must not meet."""
-    if name not in personas:
-        return "no persona", str(name)
-    persona = personas[name]
-    missing = [label for label, part in zip(persona.labels, parts(text, persona.labels), strict=True) if not part]
-    if missing:
-        return "missing field", ", ".join(missing)
-    if found := forbidden_words(body(text), persona.forbidden):
-        return "forbidden word", ", ".join(found)
-    return None
+def curate(rows: list[Row], settings: Curate, wrong: Wrong | None = None) -> tuple[list[Row], list[Row]]:
+    """(kept, dropped). `wrong`: what the recipe's own checks say of a made row.
 
-
-def wrong_behavior(text: str, expected: str | None) -> str | None:
-    if not expected:
-        return "no behavior"
-    shown = behavior_of(text)
-    if shown == "refusal":
-        return "refuses"
-    if expected == "clarify" and shown == "direct":
-        return "answers instead of asking"
-    if expected == "direct" and shown == "clarification":
-        return "asks instead of answering"
-    return None
-
-
-def curate(
-    rows: list[Row], settings: Curate, personas: dict[str, Persona] | None = None
-) -> tuple[list[Row], list[Row]]:
-    """(kept, dropped). Source rows come first, so that a generated row never displaces one.
-
-    A source's own test rows all stay, copies too: figures are only comparable on the same rows. Near
-    source rows share a `group`, so that no split divides them: a row that is near to two groups
-    makes them one, named as the first of them. Rows of several adapters are compared with their own only:
-    one text in three voices is no duplicate.
+    Source rows come first, so that a generated row never displaces one. A source's own test rows all stay, copies
+    too: figures are only comparable on the same rows. Near source rows share a `group`, so that no split divides
+    them: a row that is near to two groups makes them one, named as the first of them. Rows of several adapters are
+    compared with their own only: one text in three voices is no duplicate.
     """
     order = {"test": 0, "valid": 1}
     rows = sorted(rows, key=lambda row: (order.get(row.get("set"), 2), row["origin"] != "source"))
     prints = signatures(question(row) for row in rows)
     held_out = defaultdict[str, Index](lambda: Index(settings.contamination))
     kept_prints = defaultdict[str, Index](lambda: Index(settings.near_duplicate))
-    sources, groups = Index(settings.same_group), Groups()
+    sources, groups = Index(settings.same_group), DisjointSet()
     kept: list[Row] = []
     group_of: dict[str, str] = {}  # by id
     dropped: list[Row] = []
@@ -126,8 +77,8 @@ def curate(
         adapter = row.get("adapter", "")
         if row["id"] in group_of and not is_test:
             dropped.append({**row, "reason": "duplicate", "of": row["id"]})
-        elif row["origin"] != "source" and (wrong := check_row(row, settings.checks, personas)):
-            dropped.append({**row, "reason": wrong[0], "detail": wrong[1]})
+        elif row["origin"] != "source" and (why := check_row(row, settings.checks, wrong)):
+            dropped.append({**row, "reason": why[0], "detail": why[1]})
         elif not is_test and (near := held_out[adapter].similar(signature)):
             dropped.append({**row, "reason": "contamination", "of": near[0][1], "similarity": round(near[0][0], 4)})
         elif not is_test and (near := kept_prints[adapter].similar(signature)):
@@ -135,16 +86,17 @@ def curate(
         else:
             if "set" in row:
                 held_out[adapter].add(row["id"], signature)
+            groups.add(row["group"])
             if not is_test:
                 kept_prints[adapter].add(row["id"], signature)
                 if has_own_place(row):
                     for _, other in sources.similar(signature):
-                        groups.unite(group_of[other], row["group"])
+                        groups.merge(group_of[other], row["group"])
                     sources.add(row["id"], signature)
-            groups.add(row["group"])
             kept.append(row)
             group_of[row["id"]] = row["group"]
-    return [{**row, "group": groups.name(row["group"])} for row in kept], dropped
+    first_of = {groups[group]: group for group in reversed(list(groups))}  # by root; a set is in the order of adding
+    return [{**row, "group": first_of[groups[row["group"]]]} for row in kept], dropped
 
 
 def judge_rows(rows: list[Row], settings: Judged, rubric: str, judge: Teacher) -> tuple[list[Row], list[Row], Spend]:
@@ -201,12 +153,12 @@ def main(
 ) -> None:
     rows = read_jsonl(rows_path)
     settings = read_recipe(recipe).curate
-    personas = read_personas(recipe / settings.checks.personas) if settings.checks.personas else None
-    kept, dropped = curate(rows, settings, personas)
+    wrong = open_door(recipe, "checks").wrong if settings.checks.own else None
+    kept, dropped = curate(rows, settings, wrong)
     figures = {}
     if settings.judge:
         rubric = read_prompt(recipe / settings.judge.rubric)
-        with Teacher(Settings(**judge_settings), answers) as judge:
+        with Teacher(Settings(**judge_settings), answers, judge_by_rules(recipe)) as judge:
             kept, low, spend = judge_rows(kept, settings.judge, rubric, judge)
             figures = {"judge": judge.name, "spend": spend.metrics()}
         dropped += low

@@ -1,6 +1,7 @@
 """Split rows → chat messages that mlx_lm.lora or TRL read as they are, and token ids with their loss mask.
 
-    python -m stages.format --split data/query_json/split --base models/tiny \\
+    python -m stages.format --split data/query_json/split \\
+        --preamble data/query_json/preamble.json --base models/tiny \\
         --chat data/query_json/chat --tokens data/query_json/tokens \\
         --metrics metrics/query_json/format.json
 """
@@ -10,14 +11,15 @@ from pathlib import Path
 
 import click
 
-from tuneline.base import read_base
-from tuneline.chat import IGNORED, Chat, Rendered, Tokens, load_chat
 from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
-from tuneline.tokens import SETS, write_tokenizer_name, write_tokens
+from tuneline.models.base import read_base
+from tuneline.rendering.chat import IGNORED, Chat, Rendered, Tokens, load_chat
+from tuneline.rendering.preamble import Preamble, read_preamble
+from tuneline.rendering.tokens import SETS, write_tokenizer_name, write_tokens
 
 
-def chat_row(row: Row) -> Row:
-    body = {"text": row["text"]} if "text" in row else {"messages": row["messages"]}
+def chat_row(row: Row, preamble: Preamble) -> Row:
+    body = {"text": row["text"]} if "text" in row else {"messages": preamble.before(row["messages"])}
     fields = {"fields": row["fields"]} if "fields" in row else {}
     return {"id": row["id"], **body, **fields}
 
@@ -48,17 +50,26 @@ def count_tokens(rows: list[Tokens]) -> dict[str, int]:
 
 @click.command()
 @click.option("--split", "split_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--preamble", "preamble_path", type=click.Path(path_type=Path), required=True)
 @click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--chat", "chat_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--tokens", "tokens_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
-def main(split_folder: Path, base_folder: Path, chat_folder: Path, tokens_folder: Path, metrics: Path) -> None:
-    chat = load_chat(read_base(base_folder))
+def main(
+    split_folder: Path,
+    preamble_path: Path,
+    base_folder: Path,
+    chat_folder: Path,
+    tokens_folder: Path,
+    metrics: Path,
+) -> None:
+    preamble = read_preamble(preamble_path)
+    chat = load_chat(read_base(base_folder), preamble)
     counts = {}
     with whole_folder(chat_folder) as chats, whole_folder(tokens_folder) as tokens:
         for name in (*SETS, "test"):
             rows = read_jsonl(split_folder / f"{name}.jsonl")
-            write_jsonl(chats / f"{name}.jsonl", map(chat_row, rows))
+            write_jsonl(chats / f"{name}.jsonl", (chat_row(row, preamble) for row in rows))
             rendered = [chat.render(row) for row in rows]
             for row, text_and_spans in zip(rows, rendered, strict=True):
                 check_prompt(row, text_and_spans, chat)

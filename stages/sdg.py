@@ -19,17 +19,18 @@ from typing import Any
 
 import click
 
-from tuneline.documents import is_document
 from tuneline.files import Row, iterate_jsonl, write_json, write_jsonl
-from tuneline.recipe import Asked, Grammar, Recipe, read_recipe
+from tuneline.generating.grammar import draw_rows
+from tuneline.generating.offline import Offline
+from tuneline.generating.strategies import Generation, Known, Seeds, Strategy
+from tuneline.recipe.documents import is_document
+from tuneline.recipe.settings import Asked, Grammar, Recipe, read_recipe
 from tuneline.rows import make_row, read_form
-from tuneline.strategies import Generation, Known, Seeds, Strategy
-from tuneline.teacher import Settings, Teacher, teacher_options
+from tuneline.teaching.options import Settings, teacher_options
+from tuneline.teaching.teacher import Teacher
 
 
 def drawn_rows(strategy: Grammar, recipe: Path) -> Iterator[Row]:
-    from tuneline.grammar import draw_rows
-
     rng = random.Random(strategy.seed)
     made = draw_rows(recipe / strategy.file, strategy.rows, strategy.lowercase, rng)
     for number, record in enumerate(made, 1):
@@ -123,7 +124,7 @@ def main(
     stage = Stage(recipe, read_recipe(recipe), rows_path, strategy)
     if any(isinstance(chosen, Asked) for chosen in stage.chosen):
         settings = Settings(**teacher_settings)
-        with Teacher(settings, answers, recipe / "sdg" / "offline.yaml") as teacher:
+        with Teacher(settings, answers, Offline(recipe) if settings.provider == "offline" else None) as teacher:
             write_jsonl(out, _counted(stage.run(teacher), stage.metrics))
             if teacher.calls:
                 click.echo(f"{teacher.calls} answers paid, ${teacher.spent:.4f}", err=True)

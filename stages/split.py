@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from tuneline.documents import has_own_place
 from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
-from tuneline.recipe import Split, read_recipe
+from tuneline.recipe.documents import has_own_place
+from tuneline.recipe.settings import Split, read_recipe
 
 SETS = ("train", "valid", "test")
 

@@ -4,7 +4,8 @@ Trains on the very ids that format wrote. The adapter with the best validation l
 killed run goes on from its last checkpoint, which lies outside the outputs, to the same bytes.
 
     python -m stages.train_mlx --tokens data/query_json/tokens --base models/tiny \\
-        --recipe recipes/query_json --prefix "" --out adapters/query_json --curves metrics/query_json/curves \\
+        --preamble data/query_json/preamble.json --schema recipes/query_json/schema.json \\
+        --out adapters/query_json --curves metrics/query_json/curves \\
         --summary metrics/query_json/training_summary.json --state .tuneline --quantization none \\
         --learning-rate 0.002 --epochs 3 --batch-size 8 --accumulation 1 --warmup 0.05 \\
         --weight-decay 0 --evaluations 5 --precision bfloat16 --seed 0 --rank 32 --scale 2 \\
@@ -22,24 +23,12 @@ from typing import Any
 
 import click
 
-from tuneline.adapter import WEIGHTS, Adapter, lora_config, write_adapter
-from tuneline.backend_mlx import add_lora, load_model, peft_weights
-from tuneline.base import Base, read_base
-from tuneline.chat import IGNORED, load_chat
+from tuneline.backends.mlx import add_lora, load_model, peft_weights
 from tuneline.files import whole_folder, write_json
-from tuneline.tokens import read_tokens
-from tuneline.training import (
-    Curves,
-    Plan,
-    RunLog,
-    Settings,
-    checkpoint_folder,
-    plan_steps,
-    training_options,
-    write_summary,
-)
+from tuneline.models.base import Base
+from tuneline.rendering.chat import IGNORED
+from tuneline.training import Curves, Fitted, Plan, Run, Settings, training_command
 
-PACKAGES = ("mlx", "mlx-lm")
 PAD_TO = 32  # tokens: mlx compiles a step anew for each shape of a batch
 Example = tuple[Any, Any]  # ids and labels of a row, int32 arrays
 
@@ -197,59 +186,23 @@ def examples(rows: Any) -> list[Example]:
     return list(zip(columns["input_ids"], columns["labels"], strict=True))
 
 
-@click.command()
-@click.option("--tokens", type=click.Path(path_type=Path), required=True)
-@click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
-@click.option("--recipe", type=click.Path(path_type=Path), required=True)
-@click.option("--prefix", required=True, help="What stands before each question; may be empty.")
-@click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--curves", "curves_folder", type=click.Path(path_type=Path), required=True)
-@click.option("--summary", type=click.Path(path_type=Path), required=True)
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored folder: checkpoints, run log.")
-@training_options
-def main(
-    tokens: Path,
-    base_folder: Path,
-    recipe: Path,
-    prefix: str,
-    out: Path,
-    curves_folder: Path,
-    summary: Path,
-    state: Path,
-    **flags: Any,
-) -> None:
-    settings = Settings(**flags)
-    base = read_base(base_folder)
-    base.pattern(settings.target)
-    chat = load_chat(base)
-    rows = read_tokens(tokens, chat)
-
+def fit(run: Run) -> Fitted:
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    plan = plan_steps(len(rows["train"]), settings)
-    checkpoints = checkpoint_folder(state, out, tokens, base, recipe, settings)
-    with RunLog(state, "train_mlx", out.name) as record:
-        model, optimizer = make_trainer(base, settings, plan)
-        curves = train(model, optimizer, rows, settings, plan, checkpoints)
-        record["device"] = str(mx.default_device())
-    adapter = Adapter(base=base_folder, quantization=settings.quantization, backend="mlx", prefix=prefix.strip())
-    config = lora_config(base, settings.rank, settings.scale, settings.dropout, settings.target)
-    with whole_folder(out) as part:
-        save_weights(model, part)
-        write_adapter(part, config, adapter, base, recipe)
-    curves_folder.mkdir(parents=True, exist_ok=True)
-    curves.write(curves_folder)
+    model, optimizer = make_trainer(run.base, run.settings, run.plan)
+    curves = train(model, optimizer, run.rows, run.settings, run.plan, run.checkpoints)
     trainable = sum(tensor.size for _, tensor in tree_flatten(model.trainable_parameters()))
-    write_summary(summary, plan, curves, rows, trainable, PACKAGES)
-    shutil.rmtree(checkpoints.parent, ignore_errors=True)
+    return Fitted(partial(save_weights, model), curves, trainable, str(mx.default_device()))
 
 
-def save_weights(model: Any, folder: Path) -> None:
+def save_weights(model: Any, path: Path) -> None:
     from safetensors.numpy import save_file
 
-    save_file(peft_weights(model), folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(peft_weights(model), path, metadata={"format": "pt"})
 
+
+main = training_command("mlx", ("mlx", "mlx-lm"), fit)
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Rows → rows that fit the adapter's context, with the recipe's system prompt in place.
+"""Rows → rows that fit the adapter's context, and the preamble under which they do.
 
 Tokens are counted in the very rendering that will be trained. An over-long row is dropped, or its
 last user message is cut at a sentence end and says so; an answer is never cut. A row whose text
@@ -6,43 +6,44 @@ spells out a special token is dropped: the tokenizer would read an end of turn t
 
     python -m stages.trim --rows data/query_json/curate.jsonl --recipe recipes/query_json \\
         --base models/tiny --out data/query_json/trim.jsonl \\
-        --drops data/query_json/trim.drops.jsonl --metrics metrics/query_json/trim.json \\
-        --adapter query_json --prefix "" --max-tokens 2048 --over-long cut
+        --drops data/query_json/trim.drops.jsonl --preamble data/query_json/preamble.json \\
+        --metrics metrics/query_json/trim.json --adapter query_json --max-tokens 2048 --over-long cut
 """
 
 import gc
-import re
 from pathlib import Path
 
 import click
 
-from tuneline.asking import dress
-from tuneline.base import read_base
-from tuneline.chat import Chat, load_chat
 from tuneline.files import Row, read_jsonl, write_counts, write_jsonl
+from tuneline.models.base import read_base
+from tuneline.recipe.settings import read_recipe
+from tuneline.rendering.chat import Chat, load_chat
+from tuneline.rendering.preamble import Preamble
+from tuneline.sentences import ends
 
 CUT = " […]"
-SENTENCE_END = re.compile(r"[.!?…][\"'’»”)]*(?=\s)|(?=\n)")
 
 
-def dressed(row: Row, system: str, prefix: str) -> Row:
-    """The row's messages as the model is asked; a row that is only text stays as it is."""
-    return row if "text" in row else {**row, "messages": dress(row["messages"], system, prefix)}
+def cuts(text: str) -> list[int]:
+    """Where sentences and lines end: what people type is cut as well as what is printed."""
+    lines = [place for place, sign in enumerate(text) if sign == "\n"]
+    return sorted({*ends(text, printed=False), *lines})
 
 
-def cut_user(row: Row, chat: Chat, max_tokens: int, system: str, prefix: str) -> Row | None:
-    """The dressed row with its last user message cut at a sentence end so that it fits; None if none does."""
+def cut_user(row: Row, chat: Chat, max_tokens: int) -> Row | None:
+    """The row with its last user message cut at a sentence end so that it fits; None if none does."""
     if "text" in row:
         return None
     index = max(i for i, m in enumerate(row["messages"]) if m["role"] == "user")
     content = row["messages"][index]["content"]
-    ends = [match.end() for match in SENTENCE_END.finditer(content) if content[: match.end()].strip()]
-    low, high, best = 0, len(ends), None
+    places = [place for place in cuts(content) if content[:place].strip()]
+    low, high, best = 0, len(places), None
     while low < high:
         middle = (low + high) // 2
         messages = list(row["messages"])
-        messages[index] = {"role": "user", "content": content[: ends[middle]].rstrip() + CUT}
-        candidate = dressed({**row, "messages": messages, "cut": True}, system, prefix)
+        messages[index] = {"role": "user", "content": content[: places[middle]].rstrip() + CUT}
+        candidate = {**row, "messages": messages, "cut": True}
         if chat.count([candidate], max_tokens)[0] <= max_tokens:
             low, best = middle + 1, candidate
         else:
@@ -50,23 +51,26 @@ def cut_user(row: Row, chat: Chat, max_tokens: int, system: str, prefix: str) ->
     return best
 
 
-def trim(
-    rows: list[Row], chat: Chat, system: str, prefix: str, max_tokens: int, cut: bool
-) -> tuple[list[Row], list[Row]]:
+def trim(rows: list[Row], chat: Chat, max_tokens: int, cut: bool) -> tuple[list[Row], list[Row]]:
     """(kept, dropped), in the order of the rows."""
     kept: list[Row] = []
     dropped: list[Row] = []
-    whole = [dressed(row, system, prefix) for row in rows]
-    for bare, row, size in zip(rows, whole, chat.count(whole, max_tokens), strict=True):
+    for row, size in zip(rows, chat.count(rows, max_tokens), strict=True):
         if token := chat.special_in(row):
             dropped.append({**row, "reason": "special token in the text", "token": token})
         elif size <= max_tokens:
             kept.append(row)
-        elif cut and (shorter := cut_user(bare, chat, max_tokens, system, prefix)):
+        elif cut and (shorter := cut_user(row, chat, max_tokens)):
             kept.append(shorter)
         else:
             dropped.append({**row, "reason": "over-long", "tokens": size})
     return kept, dropped
+
+
+def recipe_preamble(recipe: Path, adapter: str) -> Preamble:
+    """The recipe's system prompt, and the adapter's prefix where recipe.yaml names one."""
+    system = (recipe / "system.md").read_text("utf-8").strip()
+    return Preamble(system, read_recipe(recipe).prefix.get(adapter, "").strip())
 
 
 @click.command()
@@ -74,10 +78,10 @@ def trim(
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--preamble", "preamble_path", type=click.Path(path_type=Path), required=True)
 @click.option("--drops", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--adapter", required=True, help="Rows that are another adapter's stay out.")
-@click.option("--prefix", required=True, help="Before each question; may be empty.")
 @click.option("--max-tokens", type=click.IntRange(1), required=True)
 @click.option("--over-long", type=click.Choice(["cut", "drop"]), required=True)
 def main(
@@ -85,10 +89,10 @@ def main(
     recipe: Path,
     base_folder: Path,
     out: Path,
+    preamble_path: Path,
     drops: Path,
     metrics: Path,
     adapter: str,
-    prefix: str,
     max_tokens: int,
     over_long: str,
 ) -> None:
@@ -100,8 +104,9 @@ def main(
         raise click.ClickException(
             f"{rows_path} has no row for {adapter}; {recipe / 'recipe.yaml'} names adapters in sdg"
         )
-    system = (recipe / "system.md").read_text("utf-8").strip()
-    kept, dropped = trim(rows, load_chat(base), system, prefix.strip(), max_tokens, over_long == "cut")
+    preamble = recipe_preamble(recipe, adapter)
+    kept, dropped = trim(rows, load_chat(base, preamble), max_tokens, over_long == "cut")
+    preamble.write(preamble_path)
     write_jsonl(drops, dropped)
     write_jsonl(out, kept)
     write_counts(metrics, len(rows), len(kept), dropped, cut=sum("cut" in row for row in kept))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.conftest import ROOT
-from tuneline.chat import Chat
+from tuneline.rendering.chat import Chat
 
 DATE = datetime.date(2026, 1, 1)
 

@@ -7,6 +7,7 @@ import yaml
 
 RECIPE: dict[str, dict[str, Any]] = {
     "extract": {"kind": "rows", "train": ["train.jsonl"], "test": [], "max-reject-share": 0.5},
+    "prefix": {},
     "sdg": {"strategies": []},
     "curate": {"near-duplicate": 0.9, "same-group": 0.7, "contamination": 0.8},
     "split": {"valid-groups": [], "test-groups": []},

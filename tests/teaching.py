@@ -7,7 +7,9 @@ from typing import Any
 import yaml
 
 from tests.recipe_folder import write_recipe
-from tuneline.teacher import Outcome, Request, Settings, Teacher
+from tuneline.teaching.options import Settings
+from tuneline.teaching.request import Outcome, Request
+from tuneline.teaching.teacher import Teacher
 
 SECRET = "sk-very-secret-0123456789"
 

@@ -10,12 +10,28 @@ from pathlib import Path
 import click
 
 from tuneline.feedback.commands import feedback
+from tuneline.ordering.commands import instructions
+from tuneline.recipe.own import has_door, open_door
 from tuneline.retraining.commands import models, watch
-from tuneline.succession.commands import instructions
-from tuneline.succession.commands_cases import cases
+
+RECIPES = Path("recipes")
 
 
-@click.group()
+class Main(click.Group):
+    """The project's commands, and those of each recipe of the checkout that has a commands.py."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        own = [path.parent.name for path in RECIPES.glob("*/commands.py")]
+        return sorted({*super().list_commands(context), *own})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        known = super().get_command(context, name)
+        if known or not has_door(RECIPES / name, "commands"):
+            return known
+        return open_door(RECIPES / name, "commands").commands
+
+
+@click.group(cls=Main)
 def main() -> None:
     """Raw sources to an evaluated LoRA adapter. The pipeline itself runs by `dvc repro`."""
 
@@ -75,9 +91,10 @@ def predict(adapters, input_path, constrain, today, batch_size, max_new_tokens, 
     JSON Lines {"query", "answer"} in their order. One TEXT prints its answer alone. Several --adapter of
     one base answer in turn, each under its name.
     """
-    from tuneline.asking import read_questions, with_dates
+    from tuneline.answering.dates import with_dates
+    from tuneline.answering.predictor import Voices
+    from tuneline.answering.questions import read_questions
     from tuneline.files import dump_json
-    from tuneline.predictor import Voices
 
     if text and input_path:
         raise click.ClickException("give TEXT or --input, not both")
@@ -109,8 +126,10 @@ def predict(adapters, input_path, constrain, today, batch_size, max_new_tokens, 
 @click.argument("recipe")
 def plan(recipe: str) -> None:
     """What the strategies of RECIPE will ask and cost, before anything is spent."""
-    from tuneline.planning import plan as plan_recipe
-    from tuneline.planning import show_plan, stage_options, teacher_settings
+    from tuneline.generating.plan import plan as plan_recipe
+    from tuneline.generating.plan import show_plan
+    from tuneline.pipeline import stage_options
+    from tuneline.teaching.options import teacher_settings
 
     options = stage_options(Path.cwd(), f"sdg@{recipe}")
     if not options["rows_path"].is_file():
@@ -126,43 +145,18 @@ def plan(recipe: str) -> None:
 @click.option("--most", type=click.IntRange(1), default=5, show_default=True, help="Topics.")
 def focus(recipe: str, adapter: str | None, most: int) -> None:
     """Write the topics on which the last evaluation was weak, for the focus strategy of RECIPE."""
-    from tuneline.focus import weak_topics, write_focus
+    from tuneline.generating.focus import has_judged_topics, weak_topics, write_focus
 
     path = Path("metrics", adapter or recipe, "report.json")
     if not path.is_file():
         raise click.ClickException(f"{path} is not there; run `dvc repro`, or name one of metrics/ with --adapter")
     report = json.loads(path.read_text("utf-8"))
-    if "per_topic" not in report:
+    if not has_judged_topics(report):
         raise click.ClickException(f"{path} has no topics: only evaluations by a judge have them")
     topics = weak_topics(report, most)
     out = Path("recipes", recipe, "sdg", "focus.yaml")
     write_focus(out, topics, recipe)
     click.echo(f"{out}: {', '.join(topics) or 'no topic'}; look at it, commit it, and run `dvc repro`")
-
-
-@main.group()
-def papers() -> None:
-    """The pinned manifest of a recipe whose papers come from arXiv."""
-
-
-@papers.command()
-@click.argument("recipe", default="papers")
-@click.option("--service", help="A mirror's address; arXiv itself without it.")
-def refresh(recipe: str, service: str | None) -> None:
-    """Ask what the query of RECIPE means today; write its manifest with licences and PDF hashes."""
-    from tuneline import arxiv_manifest
-    from tuneline.recipe import PapersExtract, read_recipe
-
-    folder = Path("recipes", recipe)
-    settings = read_recipe(folder).extract
-    if not isinstance(settings, PapersExtract) or settings.arxiv is None:
-        raise click.ClickException(f"{folder / 'recipe.yaml'} has no extract.arxiv: what to ask for, and the manifest")
-    path = folder / "source" / settings.arxiv.manifest
-    connection = arxiv_manifest.Service(service or arxiv_manifest.SERVICE)
-    manifest, failed = arxiv_manifest.refresh(settings.arxiv, path, _state() / "arxiv", connection)
-    for name, why in failed.items():
-        click.echo(f"{name}: {why}; it stays in the manifest without a hash, and extract refuses it", err=True)
-    click.echo(f"{path}: {len(manifest.papers)} papers; look at it, commit it, and run `dvc repro`")
 
 
 @main.group()
@@ -176,7 +170,7 @@ ANSWERS = Path("answers")  # the snapshot that DVC tracks; answers.dvc is what g
 @answers.command()
 def push() -> None:
     """Unite the log with the snapshot, and push the snapshot to the DVC remote."""
-    from tuneline.answer_log import log_folders, unite
+    from tuneline.teaching.log import log_folders, unite
 
     if Path(f"{ANSWERS}.dvc").is_file():
         _dvc("pull", "--quiet", "--force", f"{ANSWERS}.dvc")  # what git has may be newer than what lies here
@@ -193,7 +187,7 @@ def push() -> None:
 @answers.command()
 def pull() -> None:
     """Pull the snapshot and add what the log lacks; nothing is overwritten."""
-    from tuneline.answer_log import AnswerLog, log_folders
+    from tuneline.teaching.log import AnswerLog, log_folders
 
     _dvc("pull", "--quiet", "--force", f"{ANSWERS}.dvc")
     for name in log_folders(ANSWERS):
@@ -218,9 +212,7 @@ def _dvc(*words: str) -> None:
         raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
 
 
-main.add_command(instructions)
-instructions.add_command(cases)
-for command in (feedback, watch, models):
+for command in (feedback, instructions, watch, models):
     main.add_command(command)
 
 if __name__ == "__main__":

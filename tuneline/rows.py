@@ -11,6 +11,7 @@ A row: {"id", "group", "origin", "messages" or "text", "source", "set"?, "fields
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from tuneline.files import Row, dump_json
@@ -82,6 +83,11 @@ def question(row: Row) -> str:
 
 def answer(row: Row) -> str:
     return row["text"] if "text" in row else row["messages"][-1]["content"]
+
+
+def visible(text: str) -> str:
+    """An answer without its thinking; thinking that is never closed runs to the end."""
+    return re.sub(r"<thinking>.*?(</thinking>|\Z)", "", text, flags=re.DOTALL | re.IGNORECASE).strip()
 
 
 def _text(value: Any, key: str) -> str:

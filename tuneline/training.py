@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -13,8 +14,12 @@ from typing import Any
 
 import click
 
-from tuneline.base import Base
-from tuneline.files import write_json
+from tuneline.files import whole_folder, write_json
+from tuneline.models.adapter import WEIGHTS, Adapter, lora_config, write_adapter
+from tuneline.models.base import Base, read_base
+from tuneline.rendering.chat import IGNORED, Chat, load_chat
+from tuneline.rendering.preamble import read_preamble
+from tuneline.rendering.tokens import read_tokens
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,6 @@ class Curves:
 
 def write_summary(path: Path, plan: Plan, curves: Curves, rows: Any, trainable: int, packages: tuple[str, ...]) -> None:
     """What the inputs determine of the run; seconds and device go to the run log."""
-    from tuneline.chat import IGNORED
-
     labels = rows["train"].with_format("numpy")["labels"]
     lengths = [len(row) for row in labels]
     summary = {
@@ -126,7 +129,7 @@ def write_summary(path: Path, plan: Plan, curves: Curves, rows: Any, trainable: 
     write_json(path, summary)
 
 
-def checkpoint_folder(state: Path, out: Path, tokens: Path, base: Base, recipe: Path, settings: Settings) -> Path:
+def checkpoint_folder(state: Path, out: Path, tokens: Path, base: Base, settings: Settings) -> Path:
     """Where a run of exactly these inputs keeps its checkpoints: another input has another folder."""
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     for folder in (tokens, base.folder):
@@ -134,6 +137,78 @@ def checkpoint_folder(state: Path, out: Path, tokens: Path, base: Base, recipe: 
             digest.update(file.name.encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     return state / "checkpoints" / out.name / digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a trainer is given. `rows`: "train" and "valid", each a dataset of input_ids and labels."""
+
+    settings: Settings
+    base: Base
+    chat: Chat
+    rows: dict[str, Any]
+    plan: Plan
+    checkpoints: Path
+
+    @property
+    def lora(self) -> dict[str, Any]:
+        s = self.settings
+        return lora_config(self.base, s.rank, s.scale, s.dropout, s.target)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a trainer has made. `save` writes the weights to a file; `trainable` counts parameters."""
+
+    save: Callable[[Path], None]
+    curves: Curves
+    trainable: int
+    device: str
+
+
+def training_command(backend: str, packages: tuple[str, ...], fit: Callable[[Run], Fitted]) -> click.Command:
+    """The stage of a backend: token files → an adapter, its curves, its summary. `fit` is what backends differ in."""
+
+    @click.command()
+    @click.option("--tokens", type=click.Path(path_type=Path), required=True)
+    @click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
+    @click.option("--preamble", "preamble_path", type=click.Path(path_type=Path), required=True)
+    @click.option("--schema", type=click.Path(path_type=Path), required=True, help="The adapter takes it along.")
+    @click.option("--out", type=click.Path(path_type=Path), required=True)
+    @click.option("--curves", "curves_folder", type=click.Path(path_type=Path), required=True)
+    @click.option("--summary", type=click.Path(path_type=Path), required=True)
+    @click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored: checkpoints, run log.")
+    @training_options
+    def main(
+        tokens: Path,
+        base_folder: Path,
+        preamble_path: Path,
+        schema: Path,
+        out: Path,
+        curves_folder: Path,
+        summary: Path,
+        state: Path,
+        **flags: Any,
+    ) -> None:
+        settings, base, preamble = Settings(**flags), read_base(base_folder), read_preamble(preamble_path)
+        base.pattern(settings.target)
+        chat = load_chat(base)
+        rows = read_tokens(tokens, chat)
+        checkpoints = checkpoint_folder(state, out, tokens, base, settings)
+        run = Run(settings, base, chat, rows, plan_steps(len(rows["train"]), settings), checkpoints)
+        with RunLog(state, f"train_{backend}", out.name) as record:
+            fitted = fit(run)
+            record["device"] = fitted.device
+        adapter = Adapter(base=base_folder, quantization=settings.quantization, backend=backend, prefix=preamble.prefix)
+        with whole_folder(out) as part:
+            fitted.save(part / WEIGHTS)
+            write_adapter(part, run.lora, adapter, base, preamble.system, schema)
+        curves_folder.mkdir(parents=True, exist_ok=True)
+        fitted.curves.write(curves_folder)
+        write_summary(summary, run.plan, fitted.curves, rows, fitted.trainable, packages)
+        shutil.rmtree(checkpoints.parent, ignore_errors=True)
+
+    return main
 
 
 class RunLog:

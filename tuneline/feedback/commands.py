@@ -15,8 +15,6 @@ from tuneline.feedback.store import TASKS
 if TYPE_CHECKING:
     from tuneline.feedback.store import Store
 
-SOURCE = Path("recipes/summaries/source")
-
 
 class Telling(click.Command):
     """A database that cannot be used (no database, read-only, a full disk) is one line, not a traceback."""
@@ -123,17 +121,19 @@ def judge(database: Path | None, watch: bool, interval: float) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--to", help="The server's address; without it straight into the database.")
 @click.option(
-    "--source", type=click.Path(exists=True, file_okay=False, path_type=Path), default=SOURCE, show_default=True
-)
+    "--source", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with traffic_en.jsonl and traffic_fr.jsonl  [default: source/ of the recipe that the gate feeds]",
+)  # fmt: skip
 @database_option
-def replay(count: int, offset: int, seed: int, to: str | None, source: Path, database: Path | None) -> None:
+def replay(count: int, offset: int, seed: int, to: str | None, source: Path | None, database: Path | None) -> None:
     """Send what an application would: texts with good, middling and bad summaries, meta.truth saying which."""
+    from tuneline.feedback.gate_settings import gated_recipe
     from tuneline.feedback.recording import NotRecorded, record_all
     from tuneline.feedback.replay import SHARES, read_texts
     from tuneline.feedback.replay import replay as drawn
     from tuneline.feedback.store import database as default
 
-    samples = list(drawn(read_texts(source), count, offset, seed))
+    samples = list(drawn(read_texts(source or gated_recipe(Path()) / "source"), count, offset, seed))
     try:
         new = record_all(samples, (database or default()) if to is None else to)
     except (NotRecorded, ValueError) as error:

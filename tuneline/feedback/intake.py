@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuneline.data.inputs import read_records
 from tuneline.feedback.store import Sample, Store
-from tuneline.inputs import read_records
 
 AT_ONCE = 500  # samples in one transaction
 KEYS = tuple(Sample.__dataclass_fields__)

@@ -13,22 +13,23 @@ from pathlib import Path
 
 import click
 
-from tuneline import task_judge
+from tuneline.feedback.gate_settings import gated_recipe, read_gate_settings
 from tuneline.feedback.store import DIMENSIONS, TASKS, Judgement, Store, Stored, Tally
-from tuneline.gate_settings import read_gate_settings
 from tuneline.locks import held
-from tuneline.planning import stage_options, teacher_settings
-from tuneline.teacher import Hopeless, Outcome, Request, Settings, Stopped, Teacher
-from tuneline.templates import read_prompt
+from tuneline.measuring import task_judge
+from tuneline.pipeline import stage_options
+from tuneline.recipe.texts import read_prompt
+from tuneline.teaching.judging import judge_by_rules
+from tuneline.teaching.options import Settings, teacher_settings
+from tuneline.teaching.request import Hopeless, Outcome, Request, Stopped
+from tuneline.teaching.teacher import Teacher
 
-RECIPE = Path("recipes/summaries")
-STAGE = "eval@summaries"  # whose judge it is
 BATCH, BATCH_OF_BATCHES = 100, 5000  # samples that are paid before the first is written
 
 # Of one request: it is too long, or says what the service does not take. The key and the model have other numbers.
 REFUSED = re.compile(r"the service says (400|413|422)\b")
 
-# What is tallied of calls; the collector of tuneline.monitoring reads them.
+# What is tallied of calls; metrics.py reads them.
 CALLS, SECONDS, SPEND = "judge_calls_total", "judge_latency_seconds", "judge_spend_usd_total"
 BOUNDS = (0.001, 0.01, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds of a call
 
@@ -39,6 +40,7 @@ class Judging:
 
     settings: Settings
     answers: Path  # the folder of the answer log
+    recipe: Path  # whose judge it is
     rubrics: dict[str, str]  # of each task
     min_score: float
     window: int = task_judge.WINDOW  # characters of a source that one request may hold
@@ -71,9 +73,10 @@ def read_judging(root: Path) -> Judging:
 
     Raises click.ClickException when one of them cannot be read.
     """
-    options = stage_options(root, STAGE)
-    rubrics = {task: read_prompt(root / RECIPE / f"judge/{task}.md") for task in TASKS}
-    return Judging(teacher_settings(options), Path(options["answers"]), rubrics, read_gate_settings(root).min_score)
+    gate, recipe = read_gate_settings(root), gated_recipe(root)
+    options = stage_options(root, f"eval@{next(iter(gate.adapters.values()))}")
+    rubrics = {name: read_prompt(recipe / f"judge/{name}.md") for name in TASKS}
+    return Judging(teacher_settings(options), Path(options["answers"]), recipe, rubrics, gate.min_score)
 
 
 def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.time) -> Counts:
@@ -93,7 +96,7 @@ def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.
         due = store.to_judge(size, now, upto)
         if not due:
             return counts  # no log is read
-        with Teacher(judging.settings, judging.answers) as teacher:
+        with Teacher(judging.settings, judging.answers, judge_by_rules(judging.recipe)) as teacher:
             teacher.spent = judging.spent
             while due:
                 done = counts.accepted + counts.rejected

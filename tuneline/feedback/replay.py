@@ -19,7 +19,7 @@ import click
 from tuneline.feedback.gate import GOOD
 from tuneline.feedback.store import Sample
 from tuneline.files import iterate_jsonl
-from tuneline.task_judge_offline import sentences
+from tuneline.sentences import sentences
 
 SOURCES = ("traffic_en.jsonl", "traffic_fr.jsonl")
 TASK, MODEL = "summarization", "replayed"

@@ -18,6 +18,7 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from starlette.responses import JSONResponse
 
+from tuneline.feedback.metrics import StateCollector
 from tuneline.feedback.store import (
     MOST_BYTES,
     MOST_DEPTH,
@@ -42,8 +43,7 @@ from tuneline.http_service import (
     bearer,
     fault,
 )
-from tuneline.monitoring.metrics import StateCollector
-from tuneline.recipe import Task
+from tuneline.recipe.settings import Task
 
 MOST_SAMPLES = 1000  # in one body
 ANY_TEXT = r"^[^\x00\ufdd0\ufdd1]*$"

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tuneline.locks import held
+from tuneline.recipe.tasks import SCORES, TASKS
 from tuneline.rows import RESERVED
-from tuneline.task_judge_offline import SCORES, TASKS
 
 DIMENSIONS = SCORES  # each 0 to 1
 NEW, ACCEPTED, REJECTED = "new", "accepted", "rejected"  # of a sample

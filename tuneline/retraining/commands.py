@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from tuneline.recipe.tasks import TASKS
 from tuneline.retraining.checkout import find_root
-from tuneline.task_judge_offline import TASKS
 
 PORT = 9109
 
@@ -35,9 +35,9 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
     or for another commit.
     """
     from tuneline.feedback.judging import judge_new, read_judging
+    from tuneline.feedback.metrics import StateCollector
     from tuneline.feedback.store import Store, database
-    from tuneline.monitoring.events import log_event
-    from tuneline.monitoring.metrics import StateCollector
+    from tuneline.retraining.events import log_event
     from tuneline.retraining.runner import choose
     from tuneline.retraining.watch import watch_round
 
@@ -136,8 +136,8 @@ def show(name: str) -> None:
 @click.option("--to", help="Such as v0.1.0; the version before the one in service without it.")
 def rollback(name: str, to: str | None) -> None:
     """Put an older version of NAME into service, or any with --to."""
-    from tuneline.monitoring.events import log_event
     from tuneline.retraining import registry
+    from tuneline.retraining.events import log_event
 
     root = find_root()
     before, after = registry.rollback(root, name, to)

@@ -20,12 +20,13 @@ import click
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tuneline.feedback.gate_settings import SAMPLES, read_gate_settings
 from tuneline.files import whole_file, write_json
 from tuneline.locks import held
 from tuneline.retraining.checkout import as_author, commit_all, git_environment, make_checkout
 
 LOCK = Path(".tuneline/run.lock")
-CHECKOUT, RESULT, SAMPLES, ORDER = "checkout", "result.json", "samples.jsonl", "order.json"
+CHECKOUT, RESULT, ORDER = "checkout", "result.json", "order.json"
 REGISTRY = "registry"  # in a run's commit: the model card by adapter
 
 
@@ -117,7 +118,7 @@ def execute(root: Path, folder: Path) -> Result:
 
 def eval_options(checkout: Path, order: Order) -> dict[str, Any]:
     """The options of the adapter's eval stage, as the checkout's params.yaml has them."""
-    from tuneline.planning import stage_options
+    from tuneline.pipeline import stage_options
 
     return stage_options(checkout, f"eval@{order.adapter}")
 
@@ -142,7 +143,6 @@ def run_pipeline(checkout: Path, order: Order, lock: int) -> None:
 
 def compare_with_served(root: Path, checkout: Path, order: Order, options: dict[str, Any]) -> dict[str, Any]:
     """promotion.compare with the version that is in service now; "previous" is its name or None."""
-    from tuneline.gate_settings import read_gate_settings
     from tuneline.retraining.promotion import compare
     from tuneline.retraining.registry import served_version
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from tuneline.adapter import read_adapter
+from tuneline.feedback.gate_settings import read_gate_settings
 from tuneline.files import Row, whole_folder, write_jsonl
-from tuneline.gate_settings import read_gate_settings
 from tuneline.locks import held
+from tuneline.models.adapter import read_adapter
 from tuneline.retraining import registry
 from tuneline.retraining.checkout import drop_run, find_root, head
 from tuneline.retraining.execute import CHECKOUT, SAMPLES

@@ -9,9 +9,15 @@ from typing import Any
 import click
 import numpy as np
 
-from tuneline.adapter import read_adapter
-from tuneline.bootstrap import intervals, paired_interval
 from tuneline.files import Row, read_jsonl
+from tuneline.measuring.bootstrap import paired_interval
+from tuneline.measuring.kinds import open_measures
+from tuneline.measuring.report import drawn, score_answers, wants_judge
+from tuneline.measuring.score import MEAN, Score, rounded, summarize
+from tuneline.pipeline import stage_options
+from tuneline.teaching.judging import judge_by_rules
+from tuneline.teaching.options import teacher_settings
+from tuneline.teaching.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,12 @@ def decide(new: Sequence[float | None], previous: Sequence[float | None], sample
     return Decision(False, f"not better beyond the interval: {shown}", mean, (low, high))
 
 
-def summarize(scored: list[Any], good: float, samples: int, seed: int) -> dict[str, dict[str, Any]]:
-    """Measure → {"mean", "interval"}, without those that no row has. `scored`: of task_measures, one a row."""
-    from tuneline.judge_measures import rounded
-    from tuneline.task_measures import measure
-
-    edges = intervals(lambda picks: measure(scored, good, picks), len(scored), samples, seed)
-    means = {name: rounded(value) for name, value in measure(scored, good).items()}
-    return {name: {"mean": mean, "interval": edges[name]} for name, mean in means.items() if mean is not None}
+def means(scores: list[Score], samples: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Figure → {"mean", "interval"}, without those that no row has. `scores`: one a row."""
+    figures = dict.fromkeys(scores[0].figures, MEAN)
+    edges = drawn(scores, figures, samples, seed)
+    found = {name: rounded(value) for name, value in summarize(scores, figures).items()}
+    return {name: {"mean": mean, "interval": edges[name]} for name, mean in found.items() if mean is not None}
 
 
 def compare(checkout: Path, adapter: str, served: Path | None, measure: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -58,29 +62,22 @@ def compare(checkout: Path, adapter: str, served: Path | None, measure: str, opt
     `served`: the folder of the version in service; without one the base is the previous. `options`: those of the
     adapter's eval stage, which has scored base and new. {"rows", "measure", "judge", "against", "sides",
     "difference", "wins", "reason", "spend_usd"}.
-    Raises click.ClickException when the recipe has another kind of measures, or lacks `measure`.
+    Raises click.ClickException when the recipe's measures lack `measure`.
     """
-    from tuneline.recipe import TaskEval, read_recipe
-    from tuneline.task_measures import Scored
-
-    recipe = checkout / options["recipe"]
-    settings = read_recipe(recipe).eval
-    if not isinstance(settings, TaskEval):
-        raise click.ClickException(f"{recipe / 'recipe.yaml'}: a version is promoted by eval.measures: task")
     predictions = read_jsonl(checkout / options["predictions"])
     report = json.loads((checkout / options["report"]).read_text("utf-8"))
     usd = report.get("judge_spend", {}).get("usd", 0.0)
     scored = {
-        name: [Scored(row["figures"][side], "") for row in predictions]
+        name: [Score(row["figures"][side]) for row in predictions]
         for name, side in (("base", "base"), ("new", "tuned"))
     }
     if served:
-        scored["previous"], more = score_served(checkout, adapter, served, settings, predictions, options)
+        scored["previous"], more = score_served(checkout, adapter, served, predictions, options)
         usd += more
     known = scored["new"][0].figures
     if measure not in known:
         raise click.ClickException(f"gate.measure: no {measure} among the figures; there are {', '.join(known)}")
-    bootstrap = (options["bootstrap_samples"], options["bootstrap_seed"])
+    bootstrap = (options["samples"], options["seed"])
     before = "previous" if served else "base"
     decision = decide(*([one.figures[measure] for one in scored[side]] for side in ("new", before)), *bootstrap)
     sides = [side for side in ("base", "previous", "new") if side in scored]
@@ -89,7 +86,7 @@ def compare(checkout: Path, adapter: str, served: Path | None, measure: str, opt
         "measure": measure,
         "judge": report.get("judge"),
         "against": before,
-        "sides": {side: summarize(scored[side], settings.good, *bootstrap) for side in sides},
+        "sides": {side: means(scored[side], *bootstrap) for side in sides},
         "difference": {"mean": decision.difference, "interval": list(decision.interval)},
         "wins": decision.wins,
         "reason": f"{measure} {decision.reason}",
@@ -98,47 +95,29 @@ def compare(checkout: Path, adapter: str, served: Path | None, measure: str, opt
 
 
 def score_served(
-    checkout: Path, adapter: str, served: Path, settings: Any, predictions: list[Row], options: dict[str, Any]
-) -> tuple[list[Any], float]:
-    """(figures of the version in service, in the order of the predictions; USD for the judge)."""
-    from tuneline.planning import teacher_settings
-    from tuneline.task_measures import Judge, score_answers
-    from tuneline.teacher import Teacher
-    from tuneline.templates import read_prompt
-
+    checkout: Path, adapter: str, served: Path, predictions: list[Row], options: dict[str, Any]
+) -> tuple[list[Score], float]:
+    """(scores of the version in service, in the order of the predictions; USD for the judge)."""
     by_id = {row["id"]: row for row in read_jsonl(checkout / options["test"])}
     rows = [by_id[row["id"]] for row in predictions]
-    answers = ask_served(checkout, adapter, served, rows, options)
-    if not settings.rubric:
-        return score_answers(settings.task, rows, answers)[0], 0.0
-    with Teacher(teacher_settings(options), options["answers"]) as teacher:
-        judge = Judge(teacher, read_prompt(checkout / options["recipe"] / settings.rubric))
-        scored, spend = score_answers(settings.task, rows, answers, judge)
-    return scored, spend.usd
+    answers = ask_served(checkout, adapter, served, rows)
+    recipe = checkout / options["recipe"]
+    measures = open_measures(recipe)
+    if not wants_judge(measures):
+        return score_answers(measures, rows, answers, None)[0], 0.0
+    with Teacher(teacher_settings(options), options["answers"], judge_by_rules(recipe)) as judge:
+        scores, spend = score_answers(measures, rows, answers, judge)
+    return scores, spend.usd
 
 
-def ask_served(checkout: Path, adapter: str, served: Path, rows: list[Row], options: dict[str, Any]) -> list[str]:
+def ask_served(checkout: Path, adapter: str, served: Path, rows: list[Row]) -> list[str]:
     """The answers of the version in service to the held-out questions, asked as it was trained."""
-    from tuneline.base import read_base
-    from tuneline.predictor import Predictor
+    from tuneline.answering.predictor import open_adapter
 
-    was = read_adapter(served)
-    now = read_adapter(checkout / "adapters" / adapter)
-    schema = served / "schema.json" if options["constrain"] else None
-    predictor = Predictor(was.backend, read_base(checkout / was.base), was.quantization, served, schema)
-    system = (served / "system.md").read_text("utf-8").strip()
-    asked = [redress(row["messages"][:-1], system, now.prefix, was.prefix) for row in rows]
+    options = stage_options(checkout, f"predict@{adapter}")
+    predictor = open_adapter(served, options["constrain"], checkout)
+    asked = [row["messages"][:-1] for row in rows]
     return predictor.answer(asked, options["batch_size"], options["max_new_tokens"], "in service")
-
-
-def redress(messages: list[Row], system: str, prefix: str, own: str) -> list[Row]:
-    """A question as another version was asked it: under its own system prompt, after its own prefix."""
-    from tuneline.asking import dress
-
-    bare = [dict(message) for message in messages if message["role"] != "system"]
-    if prefix:
-        bare[-1]["content"] = bare[-1]["content"].removeprefix(f"{prefix}\n\n")
-    return dress(bare, system, own)
 
 
 def card(order: dict[str, Any], comparison: dict[str, Any], knobs: dict[str, Any]) -> str:

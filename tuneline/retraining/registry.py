@@ -18,9 +18,9 @@ from typing import Any
 
 import click
 
-from tuneline.adapter import read_adapter
 from tuneline.files import whole_folder
 from tuneline.locks import held
+from tuneline.models.adapter import read_adapter
 from tuneline.retraining.checkout import (
     RUNS,
     fetch_run,

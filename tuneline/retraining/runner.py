@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from tuneline.monitoring.events import secrets
 from tuneline.retraining.checkout import as_author
+from tuneline.retraining.events import secrets
 from tuneline.retraining.execute import Result, read_result
 
 LOG = "log.txt"  # in the run's folder: what its stages said, attempt after attempt

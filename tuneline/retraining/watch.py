@@ -13,13 +13,13 @@ from pathlib import Path
 
 import click
 
+from tuneline.feedback.gate_settings import GateSettings, check_gate, read_gate_settings, recipe_of
 from tuneline.feedback.store import FAILED, KEPT, PROMOTED, Run, Store, database
 from tuneline.files import whole_file
-from tuneline.gate_settings import GateSettings, check_gate, read_gate_settings, recipe_of
 from tuneline.locks import held
-from tuneline.monitoring.events import log_event
 from tuneline.retraining import registry
 from tuneline.retraining.checkout import fetch_run, git, head, is_edited
+from tuneline.retraining.events import log_event
 from tuneline.retraining.execute import CHECKOUT, LOCK, ORDER, RESULT, SAMPLES, Order, Result, read_result
 from tuneline.retraining.runner import start
 
@@ -106,9 +106,9 @@ def check_commit(root: Path, task: str, gate: GateSettings) -> None:
         folder, adapter = Path(name), gate.adapter(task)
         try:
             (folder / "params.yaml").write_text(git(root, "show", "HEAD:./params.yaml"), encoding="utf-8")
-            recipe = recipe_of(folder, task, adapter) / "recipe.yaml"
-            (folder / recipe).parent.mkdir(parents=True)
-            (folder / recipe).write_text(git(root, "show", f"HEAD:./{recipe}"), encoding="utf-8")
+            recipe, tar = recipe_of(folder, task, adapter), folder / "recipe.tar"
+            git(root, "archive", f"--output={tar}", "HEAD", str(recipe))  # whole: its measures may be its own
+            shutil.unpack_archive(tar, folder, filter="data")
             check_gate(folder, task, adapter)
         except click.ClickException as error:
             hint = f"; {EDITED}" if is_edited(root, "params.yaml") else ""

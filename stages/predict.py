@@ -1,0 +1,40 @@
+"""Adapter and test rows → what the adapter answers to them.
+
+    python -m stages.predict --backend cuda --adapter adapters/query_json \\
+        --test data/query_json/split/test.jsonl --out data/query_json/answers.jsonl \\
+        --batch-size 64 --max-new-tokens 192 --no-constrain
+"""
+
+from pathlib import Path
+
+import click
+
+from tuneline.answering.predictor import open_adapter, predict_options, write_answers
+from tuneline.files import read_jsonl
+from tuneline.models.adapter import read_adapter
+
+
+@click.command()
+@click.option("--backend", type=click.Choice(["cuda", "mlx"]), required=True)
+@click.option("--adapter", "adapter_folder", type=click.Path(path_type=Path), required=True)
+@click.option("--test", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@predict_options
+def main(
+    backend: str,
+    adapter_folder: Path,
+    test: Path,
+    out: Path,
+    batch_size: int,
+    max_new_tokens: int,
+    constrain: bool,
+) -> None:
+    trained_by = read_adapter(adapter_folder).backend
+    if trained_by != backend:
+        raise click.ClickException(f"{adapter_folder} was trained by {trained_by}, not {backend}; run `dvc repro`")
+    predictor = open_adapter(adapter_folder, constrain)
+    write_answers(out, predictor, read_jsonl(test), batch_size, max_new_tokens, "tuned")
+
+
+if __name__ == "__main__":
+    main()

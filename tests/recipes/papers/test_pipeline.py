@@ -1,0 +1,106 @@
+"""Papers end to end: from a loopback arXiv to rows, and what an edited prompt of one persona costs."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ENVIRONMENT, ROOT, Project, copy_project
+from tests.servers.arxiv_server import LICENCE, serve
+from tests.servers.teacher_server import Server
+from tests.servers.teacher_server import serve as serve_teacher
+from tests.teaching import flags, settings
+from tuneline.files import read_jsonl
+
+PAPERS = ROOT / "recipes/papers"
+VOICES = ("eli5", "executive")
+
+
+def run(folder: Path, *words: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, words)],
+        cwd=folder,
+        env={**ENVIRONMENT, "DVC_ROOT": str(folder), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_loopback_arxiv_becomes_rows(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipes/papers"
+    shutil.copytree(PAPERS, recipe, ignore=shutil.ignore_patterns("*.pdf", "typeset"))
+    content = yaml.safe_load((recipe / "recipe.yaml").read_text("utf-8"))
+    query = {"manifest": "arxiv.json", "categories": ["cs.DS"], "each": 1, "ids": []}
+    content["extract"] |= {"files": [], "arxiv": query}
+    (recipe / "recipe.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (recipe / "source").mkdir(exist_ok=True)
+    with serve({"2501.00001v2": (PAPERS / "source/bloom-filters.pdf").read_bytes()}) as arxiv:
+        said = run(tmp_path, "tuneline.cli", "papers", "refresh", "--service", arxiv.site)
+        assert "source/arxiv.json: 1 papers" in said
+        extract = ["--recipe", recipe, "--out", "rows", "--rejects", "rejects", "--documents", "documents"]
+        run(tmp_path, "stages.extract", *extract, "--metrics", "extract.json", "--state", ".tuneline")
+        assert arxiv.asked["/pdf/2501.00001v2"] == 1  # refresh had it
+    paths = ["--rows", "rows", "--out", "sdg", "--refused", "refused", "--metrics", "sdg.json", "--answers", "answers"]
+    chosen = settings(provider="offline", model="offline")
+    run(tmp_path, "stages.sdg", "--recipe", recipe, *paths, "--strategy", "all", *flags(chosen))
+    documents, rows = read_jsonl(tmp_path / "rows"), read_jsonl(tmp_path / "sdg")
+    assert json.loads((tmp_path / "extract.json").read_text())["sections"] == len(documents) == 12
+    assert documents[0]["source"]["licence"] == LICENCE
+    assert {row["adapter"] for row in rows} == {"eli5", "intuitive", "executive"}
+    assert len(rows) == 3 * len(documents)
+    assert {row["group"] for row in rows} == {"2501.00001"}
+    assert {row["document"] for row in rows} == {row["id"] for row in documents}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Two voices of the recipe on four papers, a few steps each, asking a teacher on loopback."""
+    project = copy_project(tmp_path / "project")
+    params = yaml.safe_load((project.root / "params.yaml").read_text("utf-8"))
+    adapters = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["adapters"]
+    params["recipes"] = ["papers"]
+    params["adapters"] = {name: adapters[name] for name in VOICES}
+    for adapter in params["adapters"].values():
+        adapter["max-new-tokens"] = 8
+        adapter["train"] |= {"epochs": 0.2}
+    params["prices"]["price"] = ["m=1/1"]
+    (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    project.edit("recipes/papers/recipe.yaml", "    language: en\n", "")  # what the server invents is in no language
+    return project
+
+
+def test_an_edited_prompt_costs_and_retrains_its_own_voice(project: Project) -> None:
+    with serve_teacher() as server:
+        params = yaml.safe_load((project.root / "params.yaml").read_text("utf-8"))
+        params["teacher"] |= {"provider": "openai", "model": "m", "base-url": server.openai_url}
+        (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        repro(project, server)
+        sections = json.loads((project.root / "metrics/papers/extract.json").read_text())["sections"]
+        assert server.stats()["requests"] == 3 * sections
+        kept = (project.root / "adapters/executive/adapter_model.safetensors").read_bytes()
+        server.reset()
+        project.edit("recipes/papers/sdg/eli5.md", "three to five short sentences", "two short sentences")
+        ran = repro(project, server)
+        assert server.stats()["requests"] == sections
+    of_voices = {stage for stage in ran if "@papers" not in stage}
+    assert of_voices == {
+        "trim@eli5", "trim@executive", "split@eli5", "format@eli5", "baseline@eli5", "train@eli5", "predict@eli5",
+        "eval@eli5", "eval@executive",  # the recipe's folder is one dep of eval, which loads no model
+    }  # fmt: skip
+    assert (project.root / "adapters/executive/adapter_model.safetensors").read_bytes() == kept
+    asked = project.run(
+        "tuneline", "predict", *(f"--adapter=adapters/{name}" for name in VOICES), "A heap keeps order."
+    )
+    assert [line for line in asked.stdout.splitlines() if line in VOICES] == list(VOICES)
+    assert "by executive's rule" in project.run("tuneline", "show", "metrics/eli5", "metrics/executive").stdout
+
+
+def repro(project: Project, server: Server) -> list[str]:
+    out = project.run("dvc", "repro", *(f"eval@{name}" for name in VOICES)).stdout
+    return [line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")]

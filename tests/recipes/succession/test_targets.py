@@ -1,0 +1,942 @@
+"""The master schema, the rules of coherence, TOON, and 10,000 targets that keep to all of them."""
+
+import json
+import random
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+
+from recipes.succession.corpus import people
+from recipes.succession.corpus.targets import (
+    TOPICS,
+    WITH,
+    Dimensions,
+    contradictions,
+    draw_target,
+    leaf_range,
+    on_topic,
+    unfit,
+)
+from recipes.succession.corpus.world import draw_world
+from recipes.succession.records.rules import RULES, broken, reserve_share, usufruct_share
+from recipes.succession.records.schema import Master, flatten, path_of, read_master
+from tests.conftest import ROOT
+from tuneline.recipe.toon import VERSION, ToonError, decode, encode
+
+RECIPE = ROOT / "recipes/succession"
+MASTER = read_master(RECIPE / "schema.json")
+ASKED = yaml.safe_load((RECIPE / "dimensions.yaml").read_text("utf-8"))
+SHARES = ASKED["shares"]
+VALIDATOR = Draft202012Validator(
+    json.loads((RECIPE / "schema.json").read_text("utf-8")), format_checker=FormatChecker(formats=["date"])
+)
+FREE = ("persona", "voice", "form", "length", "noise", "amounts", "dates", "complexity")
+
+
+def record(**leaves: Any) -> dict[str, Any]:
+    """`famille__defunt__nom="…"` → nested; lists are given whole."""
+    found: dict[str, Any] = {}
+    for path, value in leaves.items():
+        *above, name = path.split("__")
+        node = found
+        for step in above:
+            node = node.setdefault(step, {})
+        node[name] = value
+    return found
+
+
+def any_dimensions(rng: random.Random) -> Dimensions:
+    """Every value as likely as any other, so that rare combinations are met too."""
+    drawn = {name: rng.choice(list(SHARES[name])) for name in FREE}
+    if drawn["amounts"] == "montants_et_dates" and drawn["dates"] == "aucune":
+        drawn["dates"] = "exactes"
+    mode = rng.choice(list(SHARES["hard_negative_mode"])) if drawn["complexity"] == "hard_negative" else None
+    first, second = rng.sample(list(SHARES["topic"]), 2)
+    always = drawn["complexity"] in ASKED["second"]["second_topic"]["always"]["complexity"]
+    topics = (first, second if always or rng.random() < 0.5 else None)
+    return Dimensions(**drawn, hard_negative_mode=mode, topic=topics[0], second_topic=topics[1])
+
+
+def drawn(seed: int, **wanted: Any) -> tuple[Dimensions, dict[str, Any]]:
+    rng = random.Random(seed)
+    free = any_dimensions(rng)
+    dimensions = Dimensions(**{**vars(free), **wanted})
+    return dimensions, draw_target(dimensions, MASTER, rng)
+
+
+# The schema and the dimensions
+
+
+def test_the_schema_is_as_large_as_it_is_said_to_be() -> None:
+    branches = {path.split(".")[0].removesuffix("[]") for path in MASTER.leaves}
+    assert branches == {
+        "contexte",
+        "famille",
+        "liberalites",
+        "assurance_vie",
+        "patrimoine",
+        "indivision",
+        "operations_de_partage",
+    }
+    assert len(MASTER.leaves) >= 150
+    assert {leaf.type for leaf in MASTER.leaves.values()} == {"string", "number", "boolean", "date", "enum"}
+    assert all(len(leaf.description) > 10 for leaf in MASTER.leaves.values())
+    assert all(leaf.kind != leaf.type for leaf in MASTER.leaves.values() if leaf.type in ("string", "number"))
+
+
+def test_a_name_says_the_kind_where_the_rules_go_by_names() -> None:
+    for leaf in MASTER.leaves.values():
+        if leaf.type == "number":
+            name = leaf.path.rsplit(".", 1)[-1]
+            starts = {"part": ("part", "quote_part"), "age": "age", "annee": "annee", "nombre": "nombre"}
+            for kind, start in starts.items():
+                assert (leaf.kind == kind) == name.startswith(start), leaf.path
+
+
+def test_shares_sum_to_a_hundred_and_personas_are_the_schemas() -> None:
+    for name in (*FREE, "hard_negative_mode", "topic"):
+        assert sum(SHARES[name].values()) == 100
+    assert tuple(SHARES["persona"]) == MASTER.leaves["contexte.demandeur.qualite"].values
+    assert set(SHARES["topic"]) == set(TOPICS)
+    assert set(ASKED["words"]["length"]) == set(SHARES["length"])
+
+
+def test_paths_in_the_tables_are_the_schemas() -> None:
+    paths = {path.split("=")[0] for groups in TOPICS.values() for group in groups for path in group}
+    paths |= {*WITH, *(path for others in WITH.values() for path in others)}
+    assert paths <= set(MASTER.leaves)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"famille": {"defunt": {"nom": None}}}, ["famille.defunt.nom: is null, not a string"]),
+        ({"famille": {"defunt": {"nom": "  "}}}, ["famille.defunt.nom: is an empty string"]),
+        ({"famille": {"defunt": {}}}, ["famille.defunt: is empty; leave it out"]),
+        ({"famille": {"enfants": []}}, ["famille.enfants: is empty; leave it out"]),
+        ({"famille": {"enfants": [{"age": 3}]}}, ["famille.enfants[0]: has no nom"]),
+        ({"famille": {"enfants": {"nom": "A B"}}}, ["famille.enfants: is an object, not a list"]),
+        ({"famille": {"nombre_enfants": True}}, ["famille.nombre_enfants: is True, not a number"]),
+        ({"famille": {"nombre_enfants": float("nan")}}, ["famille.nombre_enfants: is nan, not a number"]),
+        ({"contexte": {"conflit": "oui"}}, ["contexte.conflit: is 'oui', not true or false"]),
+        (
+            {"contexte": {"date_consultation": "2021-02-30"}},
+            ["contexte.date_consultation: is '2021-02-30', not a day AAAA-MM-JJ"],
+        ),
+        ({"contexte": {"date_consultation": "20210203"}}, ["contexte.date_consultation: is '20210203', not a day"]),
+        ({"indivision": {"bien": "chateau"}}, ["indivision.bien: is 'chateau', not one of maison, appartement"]),
+        ({"famile": {"x": 1}, "contexte": 3}, ["famile: is not in the schema", "contexte: is 3, not an object"]),
+        ({}, ["the record: is empty; leave it out"]),
+        ([1], ["the record: is a list, not an object"]),
+    ],
+)
+def test_each_thing_that_is_wrong_is_said_with_its_place(wrong: Any, says: list[str]) -> None:
+    found = MASTER.problems(wrong)
+    assert len(found) == len(says)
+    assert all(line.startswith(start) for line, start in zip(found, says, strict=True)), found
+
+
+def test_problems_agree_with_jsonschema() -> None:
+    """On worlds with one value replaced: both find something, or both nothing."""
+    rng = random.Random(3)
+    values = [None, True, 0, 2.5, "olographe", "2020-02-29", "2021-02-29", "maison", {}, [], {"nom": "A B"}, ["x"]]
+    verdicts = Counter()
+    for _ in range(400):
+        world = draw_world(rng.choice(list(SHARES["persona"])), rng.sample(list(TOPICS), 2), rng)
+        place = rng.choice(list(flatten(world)))
+        *above, name = place.replace("]", "").replace("[", ".").split(".")
+        node: Any = world
+        for step in above:
+            node = node[int(step) if step.isdigit() else step]
+        if rng.random() < 0.3:
+            del node[name]
+        else:
+            node[rng.choice([name, name, "inconnu"])] = rng.choice(values)
+        assert bool(MASTER.problems(world)) == (not VALIDATOR.is_valid(world)), place
+        verdicts[VALIDATOR.is_valid(world)] += 1
+    assert min(verdicts[True], verdicts[False]) > 50
+
+
+@pytest.mark.parametrize(
+    ("leaf", "says"),
+    [
+        ({"type": "string"}, "a.b: a leaf has a description and is a string, number or boolean"),
+        ({"type": "integer", "description": "x"}, "a.b: a leaf has a description"),
+        ({"$ref": "#/$defs/none", "description": "x"}, "a.b: no definition #/$defs/none"),
+    ],
+)
+def test_a_schema_whose_leaves_are_not_described_is_refused(tmp_path: Path, leaf: dict, says: str) -> None:
+    inner = {"type": "object", "properties": {"b": leaf}}
+    (tmp_path / "schema.json").write_text(json.dumps({"type": "object", "properties": {"a": inner}}))
+    with pytest.raises(click.ClickException) as error:
+        read_master(tmp_path / "schema.json")
+    assert error.value.message.startswith(f"{tmp_path}/schema.json: {says}")
+
+
+# TOON
+
+
+def test_a_record_as_toon_by_hand() -> None:
+    case = record(
+        famille__defunt__nom="Marcel Perrin",
+        famille__defunt__date_deces="2022-07-21",
+        famille__enfants=[{"nom": "Léa Perrin", "age": 31}, {"nom": "Hugo Perrin", "age": 28}],
+        contexte__conflit=True,
+    )
+    text = encode(case)
+    assert text.splitlines() == [
+        "famille:",
+        "  defunt:",
+        "    nom: Marcel Perrin",
+        "    date_deces: 2022-07-21",
+        "  enfants[2]{nom,age}:",
+        "    Léa Perrin,31",
+        "    Hugo Perrin,28",
+        "contexte:",
+        "  conflit: true",
+    ]
+    assert decode(text) == case
+    assert VERSION == "1.2.0"  # another version may write another text: the data must then be made anew
+
+
+@pytest.mark.parametrize("text", ["12", "true", "null", "2021-03-03", "a: b", "- x", " x", "", 'l\'été, "dit" \\n\n'])
+def test_strings_stay_strings(text: str) -> None:
+    assert decode(encode({"a": text, "b": [{"c": text}]})) == {"a": text, "b": [{"c": text}]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), (1, 2), {1: "x"}, object(), "\ud800", date(2020, 1, 1)])
+def test_what_would_read_back_as_another_record_is_not_encoded(value: Any) -> None:
+    with pytest.raises(ToonError):
+        encode({"a": value})
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a: 1\nb[2]: 1", 2), ("a: 1\na: 2", 2), ("a: 1\n\tb: 2", 2), ('a: "x', 1), ("- x", 0), ("[2]: 1,2", 0)],
+)
+def test_text_that_is_no_record_is_refused_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(ToonError) as error:
+        decode(text)
+    assert error.value.line == line
+    assert str(error.value).startswith(f"line {line}: ") == bool(line)
+
+
+# Rules: a record that keeps each one, and one that breaks it and no other
+
+MARRIED = {"famille__defunt__situation": "marie", "famille__conjoint__nom": "Anne Morel"}
+DIED = {"famille__defunt__date_deces": "2020-05-10"}
+BORN = {"famille__defunt__date_naissance": "1940-03-02"}
+TWO = {"famille__nombre_enfants": 2}
+ONE_CHILD = {"famille__nombre_enfants": 1}
+EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "situation_et_conjoint": (MARRIED, {**MARRIED, "famille__defunt__situation": "divorce"}),
+    "situation_et_pacs": (
+        {"famille__defunt__situation": "pacse", "famille__partenaire_pacs__nom": "Anne Morel"},
+        {"famille__defunt__situation": "celibataire", "famille__partenaire_pacs__nom": "Anne Morel"},
+    ),
+    "pacs_ou_mariage": (
+        {"famille__partenaire_pacs__nom": "Luc Petit"},
+        {"famille__conjoint__nom": "Anne Morel", "famille__partenaire_pacs__nom": "Luc Petit"},
+    ),
+    "situation_et_concubin": (
+        {**MARRIED, "famille__conjoint__separation_de_fait": True, "famille__concubin__nom": "Luc Petit"},
+        {**MARRIED, "famille__conjoint__separation_de_fait": False, "famille__concubin__nom": "Luc Petit"},
+    ),
+    "celibataire_jamais_marie": (
+        {
+            "famille__defunt__situation": "celibataire",
+            "famille__unions_precedentes": [{"nom": "Luc Petit", "nature": "concubinage"}],
+        },
+        {
+            "famille__defunt__situation": "celibataire",
+            "famille__unions_precedentes": [{"nom": "Luc Petit", "nature": "mariage"}],
+        },
+    ),
+    "fin_de_l_union": (
+        {"famille__unions_precedentes": [{"nom": "Luc Petit", "nature": "mariage", "fin": "deces"}]},
+        {"famille__unions_precedentes": [{"nom": "Luc Petit", "nature": "concubinage", "fin": "divorce"}]},
+    ),
+    "pas_de_bigamie": (
+        {
+            "famille__conjoint__annee_mariage": 1990,
+            "famille__unions_precedentes": [{"nom": "Luc Petit", "nature": "mariage", "annee_fin": 1990}],
+        },
+        {
+            "famille__conjoint__date_mariage": "1990-06-02",
+            "famille__unions_precedentes": [{"nom": "Luc Petit", "nature": "mariage", "annee_fin": 1991}],
+        },
+    ),
+    "mariage_du_vivant": (
+        {**DIED, **BORN, "famille__conjoint__date_mariage": "2020-05-10"},
+        {**DIED, **BORN, "famille__conjoint__date_mariage": "2020-05-11"},
+    ),
+    "pacs_du_vivant": (
+        {**DIED, "famille__partenaire_pacs__annee_pacs": 1999},
+        {**DIED, "famille__partenaire_pacs__annee_pacs": 1998},
+    ),
+    "duree_de_vie_commune": (
+        {**DIED, "famille__concubin__annee_debut": 2010, "famille__concubin__duree_vie_commune": 11},
+        {**DIED, "famille__concubin__annee_debut": 2010, "famille__concubin__duree_vie_commune": 13},
+    ),
+    "deces_apres_naissance": (
+        {"famille__defunt__annee_naissance": 2020, **DIED},
+        {"famille__defunt__annee_naissance": 2021, **DIED},
+    ),
+    "age_du_defunt": (
+        {**BORN, **DIED, "famille__defunt__age_au_deces": 81},  # 80 by the dates
+        {**BORN, **DIED, "famille__defunt__age_au_deces": 82},
+    ),
+    "ages_de_l_enonce": (
+        {
+            "contexte__date_consultation": "2021-01-10",
+            "famille__enfants": [{"nom": "Léa Morel", "date_naissance": "1970-06-01", "age": 51}],
+        },
+        {
+            "contexte__date_consultation": "2021-01-10",
+            "famille__enfants": [{"nom": "Léa Morel", "date_naissance": "1970-06-01", "age": 52}],
+        },
+    ),
+    "date_et_annee": (
+        {**DIED, "famille__defunt__annee_deces": 2020},
+        {**DIED, "famille__defunt__annee_deces": 2019},
+    ),
+    "personnes_distinctes": (
+        {"famille__defunt__nom": "Luc Morel", "famille__enfants": [{"nom": "Léa Morel"}, {"nom": "Hugo Morel"}]},
+        {"famille__defunt__nom": "Luc Morel", "famille__enfants": [{"nom": "Léa Morel"}, {"nom": "Luc Morel"}]},
+    ),
+    "demandeur_et_role": (
+        {**MARRIED, "contexte__demandeur": {"nom": "Anne Morel", "qualite": "conjoint"}},
+        {**MARRIED, "contexte__demandeur": {"nom": "Anne Petit", "qualite": "conjoint"}},
+    ),
+    "enfants_comptes": (
+        {**TWO, "famille__enfants": [{"nom": "Léa Morel"}]},
+        {**ONE_CHILD, "famille__enfants": [{"nom": "Léa Morel"}, {"nom": "Hugo Morel"}]},
+    ),
+    "naissance_des_enfants": (
+        {**DIED, "famille__enfants": [{"nom": "Léa Morel", "date_naissance": "2021-03-06"}]},  # the 300th day
+        {**DIED, "famille__enfants": [{"nom": "Léa Morel", "date_naissance": "2021-03-07"}]},
+    ),
+    "enfant_predecede": (
+        {**DIED, "famille__enfants": [{"nom": "Léa Morel", "decede": True, "annee_deces": 2020}]},
+        {**DIED, "famille__enfants": [{"nom": "Léa Morel", "decede": True, "annee_deces": 2021}]},
+    ),
+    "representation": (
+        {
+            "famille__enfants": [{"nom": "Luc Morel", "decede": False, "renoncant": True}],
+            "famille__petits_enfants": [{"nom": "Léa Morel", "parent": "Luc Morel", "represente_son_parent": True}],
+        },
+        {
+            "famille__enfants": [{"nom": "Luc Morel", "decede": False, "renoncant": False}],
+            "famille__petits_enfants": [{"nom": "Léa Morel", "parent": "Luc Morel", "represente_son_parent": True}],
+        },
+    ),
+    "parent_du_petit_enfant": (
+        {
+            **TWO,
+            "famille__enfants": [{"nom": "Luc Morel"}],
+            "famille__petits_enfants": [{"nom": "Léa Morel", "parent": "Paul Morel"}],
+        },
+        {
+            **ONE_CHILD,
+            "famille__enfants": [{"nom": "Luc Morel"}],
+            "famille__petits_enfants": [{"nom": "Léa Morel", "parent": "Paul Morel"}],
+        },
+    ),
+    "nombres_positifs": (
+        {"famille__nombre_enfants": 0, "patrimoine__actif_brut": 0.5},
+        {"famille__nombre_enfants": 0, "patrimoine__actif_brut": 0},
+    ),
+    "parts_au_plus_un": (
+        {"patrimoine__entreprise__part_detenue": 1},
+        {"patrimoine__entreprise__part_detenue": 50},
+    ),
+    "ages_et_annees_plausibles": (
+        {"contexte__demandeur__age": 101, "famille__defunt__annee_deces": 1998},
+        {"contexte__demandeur__age": 101, "famille__defunt__annee_deces": 98},
+    ),
+    "parts_qui_font_un": (
+        {"indivision__indivisaires": [{"nom": f"{n} Morel", "quote_part": 0.3333} for n in "ABC"]},
+        {"indivision__indivisaires": [{"nom": f"{n} Morel", "quote_part": 0.33} for n in "ABC"]},
+    ),
+    "actif_net": (
+        {"patrimoine__actif_brut": 300_000, "patrimoine__passif": 20_000, "patrimoine__actif_net": 280_000},
+        {"patrimoine__actif_brut": 300_000, "patrimoine__passif": 20_000, "patrimoine__actif_net": 290_000},
+    ),
+    "dettes_dans_le_passif": (
+        {"patrimoine__passif": 9_000, "patrimoine__dettes": [{"nature": "impots", "montant": 9_000}]},
+        {"patrimoine__passif": 9_000, "patrimoine__dettes": [{"nature": "impots", "montant": 9_500}]},
+    ),
+    "donateur_et_donataire": (
+        {"liberalites__donations": [{"donateur": "Luc Morel", "donataire": "Léa Morel"}]},
+        {"liberalites__donations": [{"donateur": "Luc Morel", "donataire": "Luc Morel"}]},
+    ),
+    "donation_du_vivant": (
+        {**DIED, "liberalites__donations": [{"annee": 2020}]},
+        {**DIED, "liberalites__donations": [{"date": "2020-05-11"}]},
+    ),
+    "donation_entre_epoux": (
+        {"famille__defunt__situation": "veuf", "liberalites__donation_entre_epoux__existe": True},
+        {"famille__defunt__situation": "pacse", "liberalites__donation_entre_epoux__existe": True},
+    ),
+    "testament_du_vivant": (
+        {**DIED, "liberalites__testament__date": "2020-05-10"},
+        {**DIED, "liberalites__testament__annee": 2021},
+    ),
+    "legs_et_testament": (
+        {"liberalites__testament__existe": True, "liberalites__legs": [{"beneficiaire": "Léa Morel"}]},
+        {"liberalites__testament__existe": False, "liberalites__legs": [{"beneficiaire": "Léa Morel"}]},
+    ),
+    "legs_universel": (
+        {"liberalites__legs": [{"beneficiaire": "Léa Morel", "nature": "particulier", "objet": "maison"}]},
+        {"liberalites__legs": [{"beneficiaire": "Léa Morel", "nature": "universel", "objet": "maison"}]},
+    ),
+    "testament_sans_date": (
+        {"liberalites__testament": {"date": "2015-02-03", "motif_contestation": "captation"}},
+        {"liberalites__testament": {"date": "2015-02-03", "motif_contestation": "absence_de_date"}},
+    ),
+    "reserve_et_quotite": (
+        {**TWO, "liberalites__reserve": {"part_reserve": 0.6667, "part_quotite_disponible": 0.3333}},
+        {**TWO, "liberalites__reserve": {"part_reserve": 0.75, "part_quotite_disponible": 0.25}},
+    ),
+    "reserve_du_conjoint": (
+        {**MARRIED, "famille__nombre_enfants": 0, "liberalites__reserve__part_quotite_disponible": 0.75},
+        {**MARRIED, "famille__nombre_enfants": 0, "liberalites__reserve__part_quotite_disponible": 0.5},
+    ),
+    "montant_de_la_quotite": (
+        {
+            "liberalites__reserve": {
+                "masse_de_calcul": 300_000,
+                "part_quotite_disponible": 0.3333,
+                "montant_quotite_disponible": 100_000,
+            }
+        },
+        {
+            "liberalites__reserve": {
+                "masse_de_calcul": 300_000,
+                "part_quotite_disponible": 0.3333,
+                "montant_quotite_disponible": 150_000,
+            }
+        },
+    ),
+    "option_du_conjoint": (
+        {
+            "famille__conjoint__option_legale": "quart_en_propriete",
+            "famille__enfants": [{"nom": "Léa Petit", "filiation": "premier_lit"}],
+        },
+        {
+            "famille__conjoint__option_legale": "usufruit_de_la_totalite",
+            "famille__enfants": [{"nom": "Léa Petit", "filiation": "premier_lit"}],
+        },
+    ),
+    "part_du_conjoint": (
+        {
+            "famille__nombre_enfants": 0,
+            "famille__conjoint__part_en_propriete": 0.75,
+            "famille__parents": {"pere_vivant": False, "mere_vivante": True},
+        },
+        {
+            "famille__nombre_enfants": 0,
+            "famille__conjoint__part_en_propriete": 0.75,
+            "famille__parents": {"pere_vivant": True, "mere_vivante": True},
+        },
+    ),
+    "biens_communs": (
+        {
+            "famille__conjoint__regime_matrimonial": "communaute_reduite_aux_acquets",
+            "patrimoine__biens": [{"nature": "maison", "qualification": "commun"}],
+        },
+        {
+            "famille__conjoint__regime_matrimonial": "separation_de_biens",
+            "patrimoine__biens": [{"nature": "maison", "qualification": "commun"}],
+        },
+    ),
+    "clauses_de_communaute": (
+        {"famille__conjoint": {"regime_matrimonial": "communaute_universelle", "clause_attribution_integrale": True}},
+        {"famille__conjoint": {"regime_matrimonial": "separation_de_biens", "clause_attribution_integrale": True}},
+    ),
+    "communaute_par_contrat": (
+        {
+            "famille__conjoint": {
+                "regime_matrimonial": "communaute_universelle",
+                "contrat_de_mariage": False,
+                "changement_de_regime": True,
+            }
+        },
+        {
+            "famille__conjoint": {
+                "regime_matrimonial": "communaute_universelle",
+                "contrat_de_mariage": False,
+                "changement_de_regime": False,
+            }
+        },
+    ),
+    "recompenses": (
+        {"operations_de_partage__liquidation_du_regime__montant_recompense": 20_000},
+        {
+            "famille__conjoint__regime_matrimonial": "separation_de_biens",
+            "operations_de_partage__liquidation_du_regime__montant_recompense": 20_000,
+        },
+    ),
+    "creance_de_participation": (
+        {
+            "famille__conjoint__regime_matrimonial": "participation_aux_acquets",
+            "operations_de_partage__liquidation_du_regime__creance_de_participation": 20_000,
+        },
+        {
+            "famille__conjoint__regime_matrimonial": "separation_de_biens",
+            "operations_de_partage__liquidation_du_regime__creance_de_participation": 20_000,
+        },
+    ),
+    "assure_est_le_defunt": (
+        {
+            "famille__defunt__nom": "Luc Morel",
+            "assurance_vie__contrats": [{"assure": "Luc Morel", "capital_deces": 50_000}],
+        },
+        {
+            "famille__defunt__nom": "Luc Morel",
+            "assurance_vie__contrats": [{"assure": "Anne Morel", "capital_deces": 50_000}],
+        },
+    ),
+    "beneficiaire_n_est_pas_l_assure": (
+        {"assurance_vie__contrats": [{"assure": "Luc Morel", "beneficiaires": [{"nom": "Anne Morel"}]}]},
+        {"assurance_vie__contrats": [{"assure": "Luc Morel", "beneficiaires": [{"nom": "Luc Morel"}]}]},
+    ),
+    "primes_et_regime_fiscal": (
+        {"assurance_vie__contrats": [{"primes_apres_70_ans": 30_000, "regime_fiscal": "article_757_b"}]},
+        {"assurance_vie__contrats": [{"primes_apres_70_ans": 30_000, "regime_fiscal": "article_990_i"}]},
+    ),
+    "primes_et_age": (
+        {"assurance_vie__contrats": [{"primes_apres_70_ans": 30_000, "age_au_versement": 70}]},
+        {"assurance_vie__contrats": [{"primes_apres_70_ans": 30_000, "age_au_versement": 69}]},
+    ),
+    "souscription_du_vivant": (
+        {**DIED, "assurance_vie__contrats": [{"annee_souscription": 2020}]},
+        {**DIED, "assurance_vie__contrats": [{"annee_souscription": 2021}]},
+    ),
+    "beneficiaire_exonere": (
+        {
+            "assurance_vie__contrats": [
+                {"regime_fiscal": "exonere", "beneficiaires": [{"nom": "Anne Morel", "lien": "conjoint"}]}
+            ]
+        },
+        {
+            "assurance_vie__contrats": [
+                {"regime_fiscal": "exonere", "beneficiaires": [{"nom": "Léa Morel", "lien": "enfant"}]}
+            ]
+        },
+    ),
+    "contrats_comptes": (
+        {"assurance_vie__nombre_contrats": 2, "assurance_vie__contrats": [{"capital_deces": 50_000}]},
+        {"assurance_vie__nombre_contrats": 1, "assurance_vie__contrats": [{"capital_deces": 50_000}] * 2},
+    ),
+    "engagement_dutreil": (
+        {**DIED, "patrimoine__entreprise": {"engagement": "post_mortem", "date_engagement": "2020-10-01"}},
+        {**DIED, "patrimoine__entreprise": {"engagement": "collectif", "date_engagement": "2020-10-01"}},
+    ),
+    "associes": (
+        {"patrimoine__entreprise": {"forme": "sarl", "associe": "Luc Petit"}},
+        {"patrimoine__entreprise": {"forme": "entreprise_individuelle", "associe": "Luc Petit"}},
+    ),
+    "agrement": (
+        {"patrimoine__entreprise": {"clause_d_agrement": True, "agrement_refuse": True}},
+        {"patrimoine__entreprise": {"clause_d_agrement": False, "agrement_refuse": True}},
+    ),
+    "bareme_de_l_usufruit": (
+        {"patrimoine__demembrement": {"age_usufruitier": 70, "part_usufruit": 0.4}},
+        {"patrimoine__demembrement": {"age_usufruitier": 71, "part_usufruit": 0.4}},
+    ),
+    "valeur_de_l_usufruit": (
+        {
+            "patrimoine__demembrement": {
+                "valeur_pleine_propriete": 200_000,
+                "part_usufruit": 0.4,
+                "valeur_usufruit": 80_000,
+            }
+        },
+        {
+            "patrimoine__demembrement": {
+                "valeur_pleine_propriete": 200_000,
+                "part_usufruit": 0.4,
+                "valeur_usufruit": 90_000,
+            }
+        },
+    ),
+    "usufruitier_et_nu_proprietaire": (
+        {"patrimoine__demembrement": {"usufruitier": "Anne Morel", "nu_proprietaire": "Léa Morel"}},
+        {"patrimoine__demembrement": {"usufruitier": "Anne Morel", "nu_proprietaire": "Anne Morel"}},
+    ),
+    "deux_tiers_pour_vendre": (
+        {
+            "indivision__indivisaires": [
+                {"nom": "Anne Morel", "quote_part": 0.6667},
+                {"nom": "Léa Morel", "quote_part": 0.3333},
+            ],
+            "indivision__opposant_a_la_vente": "Léa Morel",
+            "indivision__majorite_des_deux_tiers": True,
+        },
+        {
+            "indivision__indivisaires": [
+                {"nom": "Anne Morel", "quote_part": 0.6667},
+                {"nom": "Léa Morel", "quote_part": 0.3333},
+            ],
+            "indivision__opposant_a_la_vente": "Anne Morel",
+            "indivision__majorite_des_deux_tiers": True,
+        },
+    ),
+    "indivision_qui_existe": (
+        {"indivision__existe": True, "indivision__bien": "maison"},
+        {"indivision__existe": False, "indivision__bien": "maison"},
+    ),
+    "actes_apres_le_deces": (
+        {**DIED, "operations_de_partage__acte_de_notoriete__date": "2020-05-10"},
+        {**DIED, "operations_de_partage__acte_de_notoriete__date": "2020-05-09"},
+    ),
+    "enonce_apres_le_deces": (
+        {**DIED, "contexte__date_consultation": "2020-05-10", "contexte__succession_ouverte": True},
+        {**DIED, "contexte__date_consultation": "2020-05-09", "contexte__succession_ouverte": True},
+    ),
+    "renoncant_sans_lot": (
+        {
+            "operations_de_partage__options": [{"heritier": "Léa Morel", "option": "renonciation"}],
+            "operations_de_partage__lots": [{"attributaire": "Hugo Morel"}],
+        },
+        {
+            "operations_de_partage__options": [{"heritier": "Léa Morel", "option": "renonciation"}],
+            "operations_de_partage__lots": [{"attributaire": "Léa Morel"}],
+        },
+    ),
+    "lots_dans_la_masse": (
+        {
+            "operations_de_partage__partage__masse_partageable": 100_000,
+            "operations_de_partage__lots": [{"attributaire": "Léa Morel", "valeur": 100_000}],
+        },
+        {
+            "operations_de_partage__partage__masse_partageable": 100_000,
+            "operations_de_partage__lots": [{"attributaire": "Léa Morel", "valeur": 110_000}],
+        },
+    ),
+    "soulte_entre_deux": (
+        {"operations_de_partage__soulte": {"debiteur": "Léa Morel", "creancier": "Hugo Morel"}},
+        {"operations_de_partage__soulte": {"debiteur": "Léa Morel", "creancier": "Léa Morel"}},
+    ),
+    "notaire_commis": (
+        {"operations_de_partage__partage": {"nature": "judiciaire", "notaire_commis": "Luc Petit"}},
+        {"operations_de_partage__partage": {"nature": "amiable", "notaire_commis": "Luc Petit"}},
+    ),
+    "licitation_et_mise_a_prix": (
+        {"operations_de_partage__partage": {"licitation": True, "mise_a_prix": 90_000}},
+        {"operations_de_partage__partage": {"licitation": False, "mise_a_prix": 90_000}},
+    ),
+    "recel_allegue": (
+        {"operations_de_partage__recel": {"allegue": True, "auteur": "Hugo Morel"}},
+        {"operations_de_partage__recel": {"allegue": False, "auteur": "Hugo Morel"}},
+    ),
+    "conseils_saisis": (
+        {"contexte__notaire_saisi": True, "contexte__nom_notaire": "Luc Petit"},
+        {"contexte__notaire_saisi": False, "contexte__nom_notaire": "Luc Petit"},
+    ),
+    "loi_choisie": (
+        {"contexte__international": {"loi_choisie": "france", "loi_applicable": "france"}},
+        {"contexte__international": {"loi_choisie": "france", "loi_applicable": "espagne"}},
+    ),
+    "biens_a_l_etranger": (
+        {"contexte__international": {"biens_a_l_etranger": True, "pays_des_biens": "espagne"}},
+        {"contexte__international": {"biens_a_l_etranger": False, "pays_des_biens": "espagne"}},
+    ),
+}
+
+
+def test_every_rule_has_its_examples_and_says_what_it_holds() -> None:
+    assert set(EXAMPLES) == set(RULES)
+    assert len(RULES) >= 18
+    assert all(rule.says.endswith(".") for rule in RULES.values())
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_holds_and_breaks(name: str) -> None:
+    holds, breaks = (record(**leaves) for leaves in EXAMPLES[name])
+    assert MASTER.problems(holds) == MASTER.problems(breaks) == []
+    assert broken(holds) == {}
+    assert set(broken(breaks)) == {name}
+
+
+# More than one example where the law has several cases
+
+
+@pytest.mark.parametrize(
+    ("children", "spouse", "reserve"),
+    [(0, False, 0), (0, True, 1 / 4), (1, True, 1 / 2), (2, False, 2 / 3), (3, False, 3 / 4), (7, True, 3 / 4)],
+)
+def test_the_reserve_by_hand(children: int, spouse: bool, reserve: float) -> None:
+    assert reserve_share(children, spouse) == pytest.approx(reserve)
+
+
+@pytest.mark.parametrize(
+    ("age", "share"),
+    [
+        (18, 0.9),
+        (20, 0.9),
+        (21, 0.8),
+        (30, 0.8),
+        (31, 0.7),
+        (50, 0.6),
+        (51, 0.5),
+        (61, 0.4),
+        (80, 0.3),
+        (90, 0.2),
+        (91, 0.1),
+    ],
+)
+def test_the_scale_of_usufruct_by_hand(age: int, share: float) -> None:
+    assert usufruct_share(age) == share
+
+
+def test_reserve_of_a_child_that_is_gone_is_not_judged() -> None:
+    """Whether it counts depends on its own descendants (C. civ. art. 913)."""
+    reserve = {"liberalites__reserve__part_reserve": 0.5}
+    children = [{"nom": "Léa Morel"}, {"nom": "Hugo Morel", "decede": True}]
+    assert "reserve_et_quotite" in broken(record(**TWO, **reserve))
+    assert broken(record(**TWO, **reserve, famille__enfants=children)) == {}
+
+
+def test_a_foreign_law_has_its_own_reserve() -> None:
+    case = {**TWO, "liberalites__reserve__part_reserve": 0.5}
+    assert broken(record(**case, contexte__international__loi_applicable="espagne")) == {}
+    assert set(broken(record(**case, contexte__international__loi_applicable="france"))) == {"reserve_et_quotite"}
+
+
+@pytest.mark.parametrize(
+    ("contract", "name"),
+    [
+        ({"primes_avant_70_ans": 9_000, "regime_fiscal": "article_757_b"}, "primes_et_regime_fiscal"),
+        ({"age_au_versement": 72, "regime_fiscal": "article_990_i"}, "primes_et_regime_fiscal"),
+        ({"age_au_versement": 64, "regime_fiscal": "article_757_b"}, "primes_et_regime_fiscal"),
+        ({"age_au_versement": 64, "regime_fiscal": "articles_990_i_et_757_b"}, None),
+        ({"primes_avant_70_ans": 1, "primes_apres_70_ans": 1, "regime_fiscal": "articles_990_i_et_757_b"}, None),
+        ({"primes_apres_70_ans": 9_000, "regime_fiscal": "exonere"}, None),
+        ({"primes_avant_70_ans": 9_000, "annee_souscription": 2011}, "primes_et_age"),  # at 71
+        ({"primes_avant_70_ans": 9_000, "annee_souscription": 2010}, None),
+        ({"age_au_versement": 81}, "primes_et_age"),
+    ],
+)
+def test_premiums_by_age(contract: dict[str, Any], name: str | None) -> None:
+    case = record(**BORN, **DIED, assurance_vie__contrats=[contract])
+    assert set(broken(case)) == ({name} if name else set())
+
+
+def test_dates_and_ages_to_the_day() -> None:
+    assert "mariage_du_vivant" in broken(record(**BORN, famille__conjoint__date_mariage="1955-03-01"))
+    assert broken(record(**BORN, famille__conjoint__date_mariage="1955-03-02")) == {}
+    assert "testament_du_vivant" in broken(record(**BORN, liberalites__testament__date="1956-03-01"))
+    assert "naissance_des_enfants" in broken(
+        record(**BORN, famille__enfants=[{"nom": "Léa Morel", "date_naissance": "1951-01-01"}])
+    )
+    adopted = {"nom": "Léa Morel", "date_naissance": "1951-01-01", "filiation": "adoption_simple"}
+    assert broken(record(**BORN, famille__enfants=[adopted])) == {}
+
+
+def test_wrong_types_are_no_business_of_the_rules() -> None:
+    """Whatever a model writes, checking it never fails."""
+    rng = random.Random(11)
+    odd = [None, True, -1, 1e300, float("nan"), "", "x", [], {}, [[]], [{}], {"nom": []}, "2020-02-30"]
+    for seed in range(300):
+        world = draw_world("enfant", ["assurance_vie", "indivision_partage"], random.Random(seed))
+        for place in rng.sample(list(flatten(world)), 12):
+            *above, name = place.replace("]", "").replace("[", ".").split(".")
+            node: Any = world
+            for step in above:
+                node = node[int(step) if step.isdigit() else step]
+            node[name] = rng.choice(odd)
+        world[rng.choice(list(world))] = rng.choice(odd)
+        broken(world)
+
+
+# Worlds and targets
+
+
+def test_worlds_are_coherent_with_any_of_their_leaves() -> None:
+    """Taking leaves out breaks no rule, those that excuse apart."""
+    excuses = ("decede", "renoncant", "option", "loi_applicable", "loi_choisie")
+    for seed in range(400):
+        rng = random.Random(seed)
+        world = draw_world(rng.choice(list(SHARES["persona"])), rng.sample(list(TOPICS), 2), rng)
+        assert broken(world) == {}
+        assert MASTER.problems(world) == []
+        for place in rng.sample(list(flatten(world)), 30):
+            *above, name = place.replace("]", "").replace("[", ".").split(".")
+            node: Any = world
+            for step in above:
+                node = node[int(step) if step.isdigit() else step]
+            if name not in excuses:
+                del node[name]
+        assert broken(world) == {}
+
+
+def test_names_tell_the_sex_and_are_not_given_twice() -> None:
+    women, men = ({name for pool in pools.values() for name in pool} for pools in (people.WOMEN, people.MEN))
+    assert not women & men
+    assert not (women | men) & set(people.SURNAMES)
+    assert (people.sex_of("Léa Morel"), people.sex_of("Jean-Louis Petit"), people.sex_of("X Y")) == ("f", "m", None)
+    drawn = people.People(random.Random(0))
+    names = [drawn.name() for _ in range(60)]
+    assert len({name.split(" ")[0] for name in names}) == 60
+
+
+@pytest.mark.parametrize(
+    ("first", "count"),
+    [(0, 2_000), *(pytest.param(at, 2_000, marks=pytest.mark.soak) for at in range(2_000, 10_000, 2_000))],
+)
+def test_ten_thousand_targets_keep_to_everything(first: int, count: int) -> None:
+    for seed in range(first, first + count):
+        dimensions, target = drawn(seed)
+        leaves = flatten(target)
+        kinds = Counter(MASTER.leaves[path_of(place)].kind for place in leaves)
+        mode = dimensions.hard_negative_mode
+        assert broken(target) == {}, seed
+        assert decode(encode(target)) == target, seed
+        if seed % 8 == 0:
+            assert VALIDATOR.is_valid(target), seed
+        low, high = leaf_range(dimensions)
+        assert low <= len(leaves) <= high, seed
+        if mode == "hors_perimetre":
+            assert set(target) == {"contexte"}
+            assert target["contexte"]["domaine"] != "succession"
+            continue
+        assert all(on_topic(target, topic) for topic in dimensions.topics), seed
+        expected = {"sans_montant": kinds["montant"] == 0, "un_montant": kinds["montant"] == 1}
+        assert expected.get(dimensions.amounts, kinds["montant"] >= 2), seed
+        told = {
+            "aucune": not kinds["date"] + kinds["annee"],
+            "approximatives": not kinds["date"] and kinds["annee"] + kinds["age"] + kinds["duree"] > 0,
+            "exactes": kinds["date"] > 0,
+        }
+        assert told[dimensions.dates], seed
+
+
+def test_each_topic_brings_its_own_branch() -> None:
+    """By hand, apart from the module's table."""
+    branches = {
+        "assurance_vie": "assurance_vie.contrats",
+        "donations_reduction": "liberalites.donations",
+        "entreprise_dutreil": "patrimoine.entreprise",
+        "dettes_passif": "patrimoine.dettes",
+        "demembrement_usufruit": "patrimoine.demembrement",
+    }
+    for topic, branch in branches.items():
+        for seed in range(60):
+            _, target = drawn(seed, topic=topic, second_topic=None, complexity="simple", hard_negative_mode=None)
+            assert any(place.startswith(branch) for place in flatten(target)), (topic, seed)
+
+
+def test_who_asks_is_who_the_persona_says() -> None:
+    lists = {
+        "enfant": "enfants",
+        "petit_enfant": "petits_enfants",
+        "beau_enfant": "beaux_enfants",
+        "fratrie": "fratrie",
+    }
+    met = Counter()
+    for persona in SHARES["persona"]:
+        for seed in range(40):
+            _, target = drawn(seed, persona=persona, complexity="intermediaire", hard_negative_mode=None)
+            asks = target["contexte"]["demandeur"]
+            assert asks["qualite"] == persona
+            if persona in lists and "nom" in asks:
+                assert asks["nom"] in [one["nom"] for one in target["famille"][lists[persona]]]
+                met[persona] += 1
+            if persona in ("conjoint", "partenaire_pacs", "concubin") and "nom" in asks:
+                assert target["famille"][persona]["nom"] == asks["nom"]
+                met[persona] += 1
+    assert min(met.values()) > 5
+    assert len(met) == 7
+
+
+def test_where_there_is_no_clear_death_nothing_tells_of_one() -> None:
+    for seed in range(200):
+        _, target = drawn(seed, complexity="hard_negative", hard_negative_mode="pas_de_deces_clair", second_topic=None)
+        places = set(map(path_of, flatten(target)))
+        assert "defunt" not in target.get("famille", {})
+        assert not any("deces" in place.rsplit(".", 1)[-1] and "annee_deces" not in place for place in places), places
+        assert not any(place.startswith("operations_de_partage.options") for place in places)
+
+
+def test_where_facts_are_missing_the_key_ones_are() -> None:
+    for seed in range(200):
+        _, target = drawn(seed, complexity="hard_negative", hard_negative_mode="infos_incompletes", second_topic=None)
+        assert not {"date_deces", "annee_deces", "situation"} & set(target.get("famille", {}).get("defunt", {}))
+        assert "nombre_enfants" not in target.get("famille", {})
+
+
+def test_what_is_told_in_two_ways_is_left_out_and_either_way_fits() -> None:
+    places = Counter()
+    for seed in range(300):
+        dimensions, target = drawn(seed, complexity="hard_negative", hard_negative_mode="faits_contradictoires")
+        found = contradictions(target, dimensions)
+        assert found == contradictions(target, dimensions)
+        assert 1 <= len(found) <= 2
+        for one in found:
+            places[one.place] += 1
+            leaf = MASTER.leaves[path_of(one.place)]
+            assert one.first != one.second
+            assert leaf.problem(one.first) is leaf.problem(one.second) is None
+            assert one.place not in flatten(target)
+            assert leaf.kind != "date" or dimensions.dates == "exactes"
+            assert leaf.kind != "montant" or dimensions.amounts in ("plusieurs_montants", "montants_et_dates")
+            for value in (one.first, one.second):
+                told = json.loads(json.dumps(target))
+                *above, name = one.place.replace("]", "").replace("[", ".").split(".")
+                node: Any = told
+                for step in above:
+                    node = node[int(step) if step.isdigit() else step]
+                node[name] = value
+                assert broken(told) == {}, (seed, one)
+    assert len(places) >= 10
+
+
+def test_only_contradictory_cases_contradict() -> None:
+    dimensions, target = drawn(5, complexity="simple", hard_negative_mode=None)
+    assert contradictions(target, dimensions) == []
+
+
+def test_the_same_seed_is_the_same_target_and_another_is_another() -> None:
+    assert drawn(17) == drawn(17)
+    assert len({encode(drawn(seed)[1]) for seed in range(300)}) > 295
+
+
+def test_signatures_tell_combinations_apart() -> None:
+    one, other = drawn(1)[0], drawn(2)[0]
+    assert one.signature() == Dimensions(**vars(one)).signature() != other.signature()
+
+
+def test_a_target_that_does_not_fit_is_told_why() -> None:
+    dimensions, target = drawn(
+        1, topic="assurance_vie", second_topic=None, complexity="simple", hard_negative_mode=None
+    )
+    assert unfit(target, dimensions, MASTER) == []
+    spoilt = {**target, "patrimoine": {"biens": []}, "famille": {"nombre_enfants": -1}}
+    del spoilt["assurance_vie"]
+    said = "\n".join(unfit(spoilt, dimensions, MASTER))
+    assert "patrimoine.biens: is empty" in said
+    assert "nombres_positifs" in said
+    assert "not about assurance_vie" in said
+
+
+def test_targets_reach_nearly_every_leaf() -> None:
+    """What no target tells no adapter learns."""
+    told: set[str] = set()
+    for seed in range(2_000):
+        told |= {path_of(place) for place in flatten(drawn(seed)[1])}
+    assert len(told) > 0.93 * len(MASTER.leaves), sorted(set(MASTER.leaves) - told)
+
+
+def test_a_master_is_read_once_for_all(tmp_path: Path) -> None:
+    with pytest.raises(click.ClickException, match="is missing"):
+        read_master(tmp_path / "schema.json")
+    assert isinstance(MASTER, Master)
+    assert MASTER.identities["famille.enfants[]"] == ("nom",)

@@ -1,0 +1,193 @@
+"""check: names and folders of params.yaml are looked at before a shell sees one, and all faults are told at once."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from stages.check import faults, main
+from tests.conftest import ROOT, Project
+
+ADAPTER = {"recipe": "one", "base": "models/b", "quantization": "none", "max-new-tokens": 16}
+BAD_NAMES = [
+    "two words", " one", "one\n", "", "it's", 'say "so"', "$(touch pwned)", "${HOME}", "`touch pwned`", "a;b", "a|b",
+    "a&b", "a>b", "Upper", "été", "-rf", "_x", "a.b", "../one", "a/b", "a@b", "*", "~", "#one", 3, 1.5, True, None,
+    ["one"],
+]  # fmt: skip
+BAD_BASES = [
+    "two words",
+    "",
+    "$(touch pwned)",
+    "`x`",
+    "/etc",
+    "../up",
+    "-x",
+    "a;b",
+    "a'b",
+    "mödel",
+    7,
+    True,
+    None,
+    ["models/b"],
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with a recipe and a base."""
+    for path in ("recipes/one/recipe.yaml", "recipes/two-b_3/recipe.yaml", "models/b/base.yaml"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text("")
+    return tmp_path
+
+
+def params(recipes: Any = ("one",), name: Any = "mine", **changed: Any) -> dict[str, Any]:
+    return {"recipes": list(recipes) if isinstance(recipes, tuple) else recipes, "adapters": {name: ADAPTER | changed}}
+
+
+def check(root: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Result:
+    (root / "params.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(root)
+    return CliRunner().invoke(main, ["--params", "params.yaml", "--out", "data/checks/params.yaml"])
+
+
+def test_what_is_right_has_no_fault(root: Path) -> None:
+    assert faults(params(("one", "two-b_3"), "0-mine_b", recipe="two-b_3", quantization="4bit"), root) == []
+    assert faults({"recipes": [], "adapters": {}}, root) == []
+    assert faults(yaml.safe_load((ROOT / "params.yaml").read_text("utf-8")), ROOT) == []
+    assert faults(yaml.safe_load((ROOT / "benchmarks/params.yaml").read_text("utf-8")), ROOT) == []
+
+
+@pytest.mark.parametrize("name", [name for name in BAD_NAMES if not isinstance(name, list)])
+def test_an_adapter_whose_name_is_none(name: Any, root: Path) -> None:
+    assert faults(params(name=name), root) == [f"adapters: {name!r} is no name; write a-z, 0-9, _ and -"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_recipe_whose_name_is_none(name: Any, root: Path) -> None:
+    assert faults(params(("one", name)), root) == [f"recipes: {name!r} is no name; write a-z, 0-9, _ and -"]
+    assert faults(params(recipe=name), root) == [f"adapters.mine.recipe: {name!r} is not in recipes, which has one"]
+
+
+@pytest.mark.parametrize("base", BAD_BASES)
+def test_a_base_that_is_no_folders_name(base: Any, root: Path) -> None:
+    said = f"adapters.mine.base: {base!r} is no folder's name; write letters, digits, ., _, - and /"
+    assert faults(params(base=base), root) == [said]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"base": "models/none"}, "base: there is no models/none/base.yaml; see models/tiny"),
+        ({"quantization": "8bit"}, "quantization: '8bit' is none of none, 4bit"),
+        ({"quantization": None}, "quantization: None is none of none, 4bit"),
+        ({"max-new-tokens": "16; touch pwned"}, "max-new-tokens: '16; touch pwned' is no number of tokens"),
+        ({"max-new-tokens": True}, "max-new-tokens: True is no number of tokens"),
+        ({"max-new-tokens": 1.5}, "max-new-tokens: 1.5 is no number of tokens"),
+        ({"recipe": "two-b_3"}, "recipe: 'two-b_3' is not in recipes, which has one"),
+    ],
+)
+def test_a_wrong_value_of_an_adapter(changed: dict, said: str, root: Path) -> None:
+    assert faults(params(**changed), root) == [f"adapters.mine.{said}"]
+
+
+def test_a_recipe_that_is_not_there(root: Path) -> None:
+    assert faults(params(("one", "none")), root) == ["recipes: there is no recipes/none/recipe.yaml"]
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"recipes": "one", "adapters": {}}, {"recipes": [], "adapters": ["a"]}, None, [1]]
+)
+def test_sections_of_another_form(found: Any, root: Path) -> None:
+    assert faults(found, root) == ["recipes is a list of names, adapters a mapping by name"]
+
+
+def test_an_adapter_that_is_no_mapping(root: Path) -> None:
+    assert faults({"recipes": ["one"], "adapters": {"mine": "one"}}, root) == ["adapters.mine is a mapping"]
+
+
+# The stage
+
+
+def test_all_faults_are_in_one_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = params(("one", "Two"), base="models/none", recipe="three")
+    wrong["adapters"]["$(touch pwned)"] = ADAPTER
+    result = check(root, yaml.safe_dump(wrong), monkeypatch)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert result.output.startswith("Error: params.yaml: ")
+    for part in (
+        "'Two' is no name",
+        "no models/none/base.yaml",
+        "'three' is not in recipes",
+        "'$(touch pwned)' is no name",
+    ):
+        assert part in result.output
+    assert not (root / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("recipes: [", "while parsing"), ("", "recipes is a list"), ("x", "recipes is")]
+)
+def test_a_file_that_is_none_is_one_line(text: str, said: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = check(root, text, monkeypatch)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert result.output.startswith("Error: params.yaml: ")
+    assert said in result.output
+
+
+def test_all_that_is_right_has_the_same_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a new adapter, or another knob, runs nothing again that comes after."""
+    written = set()
+    for found in (params(), params(("one", "two-b_3")), params(name="other", **{"max-new-tokens": 64})):
+        assert check(root, yaml.safe_dump(found), monkeypatch).exit_code == 0
+        written.add((root / "data/checks/params.yaml").read_bytes())
+    assert len(written) == 1
+
+
+# In the pipeline
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """DVC's project with this one's dvc.yaml, code, a recipe and a base."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    for name in ("stages", "tuneline", "recipes/query_json", "models/tiny"):
+        shutil.copytree(ROOT / name, project.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy2(ROOT / name, project.root / name)
+    project.run("git", "init", "-q")
+    project.run("dvc", "init", "-q")
+    shutil.copy2(ROOT / ".dvc/config", project.root / ".dvc/config")
+    return project
+
+
+def repro(project: Project, name: str = "mine", recipe: str = "query_json", **changed: str) -> tuple[int, str]:
+    """What `dvc repro` ends with, with an adapter of that name, and what it says."""
+    found = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    adapter = found["adapters"]["query_json"] | {"recipe": recipe} | changed
+    found |= {"recipes": [recipe], "adapters": {name: adapter}}
+    (project.root / "params.yaml").write_text(yaml.safe_dump(found), encoding="utf-8")
+    done = project.run("dvc", "repro", check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "evil"),
+    [
+        ("name", "$(touch pwned)"),
+        ("name", "a; touch pwned; b"),
+        ("recipe", "$(touch pwned)"),
+        ("base", "`touch pwned`"),
+        ("max-new-tokens", "1 & touch pwned"),
+    ],
+)
+def test_no_shell_reads_a_name_that_is_none(key: str, evil: str, project: Project) -> None:
+    code, said = repro(project, **{key: evil})
+    assert code != 0
+    assert repr(evil) in said
+    assert [line for line in said.splitlines() if line.startswith("Running stage")] == ["Running stage 'check':"]
+    assert list(project.root.rglob("*pwned*")) == []
+    assert not (project.root / "data").exists()

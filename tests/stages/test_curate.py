@@ -1,0 +1,373 @@
+"""curate: what is dropped and why, and what never is."""
+
+import csv
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.curate import Wrong, check_row, curate, main
+from tests.recipe_folder import write_recipe
+from tests.servers.teacher_server import serve
+from tests.teaching import flags
+from tests.teaching import settings as judge_settings
+from tuneline.data.similarity import Index, jaccard, shingles, signatures
+from tuneline.files import read_jsonl, write_jsonl
+from tuneline.recipe.own import open_door
+from tuneline.recipe.settings import Checks, Curate
+from tuneline.rows import make_row, read_form
+
+SETTINGS = Curate(near_duplicate=0.8, same_group=0.5, contamination=0.7)
+LONG = "the quarterly budget of the northern region was approved by the board in late october"
+
+
+def row(asked: str, answer: str = "yes", origin: str = "source", **extra: str) -> dict:
+    return make_row(read_form({"prompt": asked, "response": answer}), "a.jsonl", 1, origin, **extra)
+
+
+def asked(rows: list[dict]) -> list[str]:
+    return [one["messages"][0]["content"] for one in rows]
+
+
+def test_an_exact_copy_goes() -> None:
+    kept, dropped = curate([row("one thing"), row("another matter"), row("one thing")], SETTINGS)
+    assert asked(kept) == ["one thing", "another matter"]
+    assert [(drop["reason"], drop["of"]) for drop in dropped] == [("duplicate", kept[0]["id"])]
+
+
+def test_a_near_duplicate_goes_and_says_of_what_and_how_near() -> None:
+    kept, dropped = curate([row(LONG), row("something else"), row(LONG + "s")], SETTINGS)
+    assert asked(kept) == [LONG, "something else"]
+    (drop,) = dropped
+    assert (drop["reason"], drop["of"]) == ("near duplicate", kept[0]["id"])
+    assert drop["similarity"] == round(jaccard(shingles(LONG), shingles(LONG + "s")), 4) >= 0.8
+
+
+def test_case_and_spaces_do_not_hide_a_near_duplicate() -> None:
+    kept, dropped = curate([row(LONG), row(LONG.upper().replace(" ", "  "))], SETTINGS)
+    assert (len(kept), dropped[0]["similarity"]) == (1, 1.0)
+
+
+def test_a_row_too_near_a_test_row_goes_though_it_stands_before_it() -> None:
+    kept, dropped = curate([row(LONG), row(LONG + "?", set="test")], SETTINGS)
+    assert [one.get("set") for one in kept] == ["test"]
+    assert [(drop["reason"], drop["of"]) for drop in dropped] == [("contamination", kept[0]["id"])]
+
+
+def test_a_copy_of_a_test_row_leaves_the_test_row() -> None:
+    kept, dropped = curate([row(LONG), row(LONG, set="test")], SETTINGS)
+    assert [one.get("set") for one in kept] == ["test"]
+    assert [drop["reason"] for drop in dropped] == ["duplicate"]
+
+
+def test_near_test_rows_all_stay() -> None:
+    kept, dropped = curate([row(LONG, set="test"), row(LONG + "!", set="test")], SETTINGS)
+    assert (len(kept), dropped) == (2, [])
+
+
+def test_a_made_row_never_displaces_a_source_row() -> None:
+    kept, dropped = curate([row(LONG + "!", origin="grammar"), row(LONG)], SETTINGS)
+    assert [one["origin"] for one in kept] == ["source"]
+    assert [drop["reason"] for drop in dropped] == ["near duplicate"]
+
+
+def test_a_made_row_too_near_a_test_row_goes() -> None:
+    _, dropped = curate([row(LONG + "!", origin="grammar"), row(LONG, set="test")], SETTINGS)
+    assert [(drop["origin"], drop["reason"]) for drop in dropped] == [("grammar", "contamination")]
+
+
+# Groups
+
+A = "alpha beta gamma delta epsilon zeta"
+B = "theta iota kappa lambda omicron sigma"
+
+
+def test_near_source_rows_share_a_group() -> None:
+    kept, _ = curate([row(A), row(A + " eta"), row(B)], Curate(near_duplicate=0.99, same_group=0.5, contamination=1))
+    one, near, other = (one["group"] for one in kept)
+    assert one == near != other
+
+
+def test_a_row_near_to_two_groups_makes_them_one() -> None:
+    settings = Curate(near_duplicate=0.99, same_group=0.3, contamination=1)
+    assert jaccard(shingles(A), shingles(B)) < 0.3
+    before, _ = curate([row(B), row(A)], settings)
+    assert len({one["group"] for one in before}) == 2
+    kept, _ = curate([row(B), row(A), row(f"{A} {B}")], settings)
+    assert {one["group"] for one in kept} == {row(B)["group"]}
+
+
+def test_a_group_that_the_source_gives_is_joined_whole() -> None:
+    settings = Curate(near_duplicate=0.99, same_group=0.5, contamination=1)
+    kept, _ = curate([row(A, group="d1"), row(B, group="d2"), row(A + " eta", group="d2")], settings)
+    assert [one["group"] for one in kept] == ["d1", "d1", "d1"]
+
+
+WORDS = ("budget", "meeting", "Zoé", "report", "last week", "Lyon")
+QUERY = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
+ROWS = st.lists(
+    st.builds(
+        lambda asked, answer, where: row(asked, answer, **where),
+        QUERY,
+        st.sampled_from(["a", "b"]),
+        st.sampled_from([{}, {"set": "test"}, {"origin": "grammar"}]),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=20)
+@given(ROWS)
+def test_no_row_is_lost_and_none_is_kept_wrongly(rows: list[dict]) -> None:
+    kept, dropped = curate(rows, SETTINGS)
+    assert len(kept) + len(dropped) == len(rows)
+    assert all(drop["reason"] for drop in dropped)
+    tests = [one["id"] for one in kept if one.get("set") == "test"]
+    assert tests == [one["id"] for one in rows if one.get("set") == "test"]  # copies too
+    # Whatever is kept beside the made rows is kept without them, in the same groups.
+    without, _ = curate([one for one in rows if one["origin"] == "source"], SETTINGS)
+    assert [one for one in kept if one["origin"] == "source"] == without
+    # No two near source rows in two groups, as far as the index finds them.
+    index = Index(SETTINGS.same_group)
+    groups = {one["id"]: one["group"] for one in kept if one["origin"] == "source" and one.get("set") != "test"}
+    sources = [one for one in kept if one["id"] in groups]
+    for one, signature in zip(sources, signatures(map(folded, sources)), strict=True):
+        assert {groups[other] for _, other in index.similar(signature)} <= {one["group"]}
+        index.add(one["id"], signature)
+
+
+def folded(one: dict) -> str:
+    return one["messages"][0]["content"].casefold()
+
+
+def test_the_index_finds_the_near_nearest_first() -> None:
+    texts = [LONG, LONG + "s", LONG[:60], B]
+    index = Index(0.5)
+    for name, signature in zip("abcd", prints := signatures(texts), strict=True):
+        index.add(name, signature)
+    found = index.similar(prints[0])
+    assert [name for _, name in found] == ["a", "b", "c"]
+    assert [score for score, _ in found] == [jaccard(shingles(LONG), shingles(text)) for text in texts[:3]]
+
+
+@pytest.mark.parametrize("threshold", [0.7, 0.85, 0.92])
+def test_of_near_texts_one_in_a_hundred_is_missed_at_most(threshold: float) -> None:
+    texts = sorted({" ".join(words) for words in itertools.product(WORDS, repeat=4)})[::4]
+    index, prints = Index(threshold), signatures(texts)
+    for text, signature in zip(texts, prints, strict=True):
+        index.add(text, signature)
+    found = sum(len(index.similar(signature)) for signature in prints)
+    near = sum(jaccard(a.shingles, b.shingles) >= threshold for a in prints for b in prints)
+    assert 0.99 * near <= found <= near
+    assert near > len(texts)
+
+
+def test_the_threshold_is_of_the_similarity_itself_and_not_of_its_estimate() -> None:
+    near, asked = signatures([LONG, LONG.replace("northern", "eastern")])
+    similarity = jaccard(near.shingles, asked.shingles)
+    for threshold, found in ((similarity, ["a"]), (similarity + 0.001, [])):
+        index = Index(threshold)
+        index.add("a", near)
+        assert [name for _, name in index.similar(asked)] == found
+
+
+def test_shingles_and_jaccard_by_hand() -> None:
+    assert shingles(" ab \n c ") == {"^ab ", "ab c", "b c$"}
+    assert shingles("") == {"^$"}
+    assert jaccard(frozenset("abc"), frozenset("bcd")) == 0.5
+
+
+# Rows that a strategy made
+
+ASKS = "Pour vous répondre : quelle est votre nationalité ? Et quelle est la date d'expiration de votre titre ?"
+TELLS = "La demande se dépose en ligne sur le site de l'ANEF, entre quatre et deux mois avant l'expiration du titre."
+ENGLISH = "You have to apply online between four and two months before the residence permit expires."
+CHECKS = Checks(
+    language="fr", boilerplate=["mod[eè]le de langage", r"\[[^\]]*\]"], filled=["reasoning", "topic"], own=True
+)
+OWN_CHECKS = """
+from tuneline.rows import answer, visible
+
+
+def wrong(row):
+    behavior = row["fields"].get("behavior")
+    if not behavior:
+        return "no behavior", ""
+    asks = "?" in visible(answer(row))
+    if behavior == "clarify" and not asks:
+        return "answers instead of asking", ""
+    return ("asks instead of answering", "") if behavior == "direct" and asks else None
+"""
+OWN_JUDGE = """
+def answer(facts):
+    words = len(facts["answer"].split())
+    return {"reason": f"{words} words", "score": min(words, 10)}
+"""
+
+
+def write_doors(recipe: Path) -> Path:
+    (recipe / "checks.py").write_text(OWN_CHECKS, encoding="utf-8")
+    (recipe / "offline.py").write_text(OWN_JUDGE, encoding="utf-8")
+    return recipe
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Wrong:
+    return open_door(write_doors(write_recipe(tmp_path / "checked")), "checks").wrong
+
+
+def made(answer: str, n: int = 0, **fields: Any) -> dict:
+    asked = f"Comment puis-je renouveler mon titre de séjour numéro {n} à la préfecture ?"
+    fields = {"behavior": "direct", "reasoning": ["parce que"], "topic": "t", **fields}
+    body = read_form({"prompt": asked, "response": answer})
+    return make_row({**body, "fields": fields}, "p.md", 1, "self_instruct", lineage=[], made_by={})
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields", "why"),
+    [
+        (TELLS, {}, None),
+        (f"<thinking>\n{ENGLISH}\n</thinking>\n\n{TELLS}", {}, None),
+        (ASKS, {"behavior": "clarify"}, None),
+        (f"{TELLS} {ASKS}", {"behavior": "hybrid"}, None),
+        ("<thinking>\nrien\n</thinking>", {}, ("empty answer", "")),
+        ("<thinking>\nrien et sans fin", {}, ("empty answer", "")),
+        (f"{TELLS} Je suis un MODÈLE de langage.", {}, ("boilerplate", "MODÈLE de langage")),
+        (f"{TELLS} Écrivez à [adresse].", {}, ("boilerplate", "[adresse]")),
+        (TELLS, {"reasoning": []}, ("no reasoning", "")),
+        (TELLS, {"reasoning": [], "topic": ""}, ("no reasoning", "")),
+        (TELLS, {"topic": ""}, ("no topic", "")),
+        (TELLS, {"behavior": "clarify"}, ("answers instead of asking", "")),
+        (ASKS, {"behavior": "direct"}, ("asks instead of answering", "")),
+        (f"{TELLS} [nom]", {"topic": "", "behavior": None}, ("boilerplate", "[nom]")),  # the recipe's own come last
+        (TELLS, {"behavior": None}, ("no behavior", "")),
+    ],
+)
+def test_what_a_made_row_must_be(answer: str, fields: dict, why: tuple[str, str] | None, wrong: Wrong) -> None:
+    assert check_row(made(answer, **fields), CHECKS, wrong) == why
+
+
+def test_a_row_in_another_language_goes_and_says_which() -> None:
+    row_in_english = make_row(
+        read_form({"prompt": "How do I renew my residence permit in this town?", "response": ENGLISH}), "p", 1, "made"
+    )
+    assert check_row(row_in_english, Checks(language="fr")) == ("language", "en")
+    assert check_row(row_in_english, Checks(language="en")) is None
+    assert check_row(made(ENGLISH), Checks(language="fr")) == ("language", "en")  # to a French question
+    assert check_row(made(ENGLISH), Checks()) is None
+    assert check_row(row("Oui ?", "No."), Checks(language="fr")) is None  # too little to tell
+
+
+def test_source_rows_are_held_to_no_check(wrong: Wrong) -> None:
+    rows = [row("How do I renew my residence permit in this town?", ENGLISH), made(ENGLISH)]
+    kept, dropped = curate(rows, SETTINGS.model_copy(update={"checks": CHECKS}), wrong)
+    assert [one["origin"] for one in kept] == ["source"]
+    assert [(drop["origin"], drop["reason"]) for drop in dropped] == [("self_instruct", "language")]
+
+
+def run(tmp_path: Path, rows: list[dict], section: dict[str, Any], judge: list[str] | None = None) -> Result:
+    recipe = write_doors(write_recipe(tmp_path / "r", curate=section))
+    (recipe / "judge").mkdir()
+    (recipe / "judge/row.md").write_text("${question} ${behavior} ${topic} ${answer}")
+    (recipe / "judge/odd.md").write_text("${expected}")
+    write_jsonl(tmp_path / "in.jsonl", rows)
+    words = ["--recipe", str(recipe), "--rows", str(tmp_path / "in.jsonl"), "--answers", str(tmp_path / "answers")]
+    for name in ("out", "drops", "metrics", "reasons"):
+        words += [f"--{name}", str(tmp_path / name)]
+    return CliRunner().invoke(main, [*words, *(judge or flags(judge_settings(provider="offline")))])
+
+
+def bars(tmp_path: Path) -> dict[str, int]:
+    with (tmp_path / "reasons").open(newline="") as lines:
+        return {line["what"]: int(line["rows"]) for line in csv.DictReader(lines)}
+
+
+JUDGED = {"rubric": "judge/row.md", "threshold": 6}
+
+
+MIXED = [
+    row(LONG),
+    made(TELLS, 111, behavior="clarify", missing_info=["nationalité"]),
+    made(ASKS, 333, behavior="clarify", missing_info=["nationalité", "date d'expiration"]),
+    made("Oui.", 555),
+    made("<thinking>\nrien\n</thinking>", 777),
+]
+
+
+def test_every_drop_has_its_reason_and_its_bar(tmp_path: Path) -> None:
+    result = run(tmp_path, MIXED, {"checks": {"own": True}, "judge": JUDGED})
+    assert result.exit_code == 0, result.output
+    kept, dropped = read_jsonl(tmp_path / "out"), read_jsonl(tmp_path / "drops")
+    assert sorted(drop["reason"] for drop in dropped) == ["answers instead of asking", "empty answer", "judged low"]
+    assert bars(tmp_path) == {"kept": 2, "answers instead of asking": 1, "empty answer": 1, "judged low": 1}
+    assert len(kept) + len(dropped) == len(MIXED)
+    source, judged = kept
+    assert "judged" not in source  # people wrote it
+    assert judged["judged"]["by"] == "offline"
+    assert judged["judged"]["score"] >= 6
+    (low,) = [drop for drop in dropped if drop["reason"] == "judged low"]
+    assert low["judged"]["score"] < 6
+    assert low["detail"] == low["judged"]["reason"] != ""
+    assert json.loads((tmp_path / "metrics").read_text())["judge"] == "offline"
+
+
+def test_a_recipe_whose_checks_are_not_there_is_one_line(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "r", curate={"checks": {"own": True}})
+    write_jsonl(tmp_path / "in.jsonl", MIXED)
+    words = ["--recipe", recipe, "--rows", tmp_path / "in.jsonl", "--answers", tmp_path / "answers"]
+    for name in ("out", "drops", "metrics", "reasons"):
+        words += [f"--{name}", tmp_path / name]
+    result = CliRunner().invoke(main, [*map(str, words), *flags(judge_settings(provider="offline"))])
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert f"{recipe}/checks.py is missing" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_that_the_judge_cannot_judge_is_no_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    rows = [row(LONG), made(TELLS, 111), made(TELLS, 333)]
+    with serve(faults=1.0, kinds="malformed") as server:
+        chosen = judge_settings(base_url=server.openai_url, attempts=1)
+        result = run(tmp_path, rows, {"judge": {**JUDGED, "threshold": 0}, "near-duplicate": 1}, flags(chosen))
+        assert server.stats()["requests"] == 2  # a source row is not judged
+    assert result.exit_code == 0, result.output
+    dropped = read_jsonl(tmp_path / "drops")
+    assert [(drop["reason"], "judged" in drop) for drop in dropped] == [("unjudged", False)] * 2
+    assert all(drop["detail"].startswith("invalid: it is not JSON") for drop in dropped)
+    assert bars(tmp_path) == {"kept": 1, "unjudged": 2}
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ({"checks": {"boilerplate": ["("]}}, "curate.checks.boilerplate.0: input should be a valid regular expression"),
+        ({"checks": {"langage": "fr"}}, "curate.checks.langage: unknown key; valid keys are language, boilerplate"),
+        ({"judge": {"rubric": "judge/row.md"}}, "curate.judge.threshold: field required"),
+        ({"judge": {**JUDGED, "rubric": "judge/none.md"}}, "judge/none.md is missing; recipe.yaml names it"),
+        ({"judge": {**JUDGED, "rubric": "judge/odd.md"}}, "rubric: unknown expected; known are answer, behavior"),
+    ],
+)
+def test_a_wrong_check_or_rubric_is_one_line(tmp_path: Path, section: dict, says: str) -> None:
+    result = run(tmp_path, MIXED, section)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert says in result.output.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_stage_counts_each_reason_and_keeps_the_drops(tmp_path: Path) -> None:
+    rows = [row(LONG, set="test"), row(LONG + "!"), row(B), row(B), row(B + "s", origin="grammar")]
+    result = run(tmp_path, rows, {})
+    assert result.exit_code == 0, result.output
+    assert asked(read_jsonl(tmp_path / "out")) == [LONG, B]
+    assert len(read_jsonl(tmp_path / "drops")) == 3
+    assert json.loads((tmp_path / "metrics").read_text()) == {
+        "in": 5,
+        "out": 2,
+        "dropped": {"contamination": 1, "duplicate": 1, "near duplicate": 1},
+    }

@@ -1,0 +1,243 @@
+"""eval: both answers scored by the recipe's measures; no model is loaded, and a judgement is paid once."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from stages.eval import main
+from tests.conftest import ENVIRONMENT, ROOT
+from tests.recipe_folder import write_recipe
+from tests.servers.scripted_server import scripted
+from tests.teaching import asking, flags, settings
+from tuneline.files import read_jsonl, write_jsonl
+from tuneline.rows import make_row, read_form
+from tuneline.teaching.options import Settings
+
+SCHEMA = {"type": "object", "properties": {"type": {"enum": ["search", "count"]}, "n": {"type": "integer"}}}
+ASKED = [
+    ("find 1", {"type": "search", "n": 1}),
+    ("find 2", {"type": "search", "n": 2}),
+    ("how many", {"type": "count"}),
+]
+ROWS = [make_row(read_form({"query": text, "data": data}), "test.jsonl", n) for n, (text, data) in enumerate(ASKED)]
+BASE = ["", '{"type":"count","n":2}', '{"type":"count"}']
+TUNED = ['{"type":"search","n":1}', '{"type":"search","n":3}', '{"type":"count"}']
+OUTPUTS = ("metrics", "report", "confusion", "predictions")
+OWN = """
+from tuneline.measuring.score import MEAN, Score
+from tuneline.rows import answer as right
+from tuneline.teaching.request import Request
+
+FIGURES = {"same": MEAN, "liked": MEAN}
+SCHEMA = {"type": "object", "required": ["liked"], "properties": {"liked": {"type": "boolean"}}}
+
+
+def ask(row, answer):
+    return [Request((("user", f"{right(row)} or {answer}?"),), SCHEMA, {"answer": answer})]
+
+
+def score(row, answer, outcomes):
+    (outcome,) = outcomes
+    liked = None if outcome.reason else outcome.value["liked"]
+    return Score({"same": right(row) == answer, "liked": liked}, marks={"why": outcome.detail})
+"""
+JUDGE = """
+def answer(facts):
+    return {"liked": "search" in facts["answer"]}
+"""
+
+
+def write(folder: Path, eval_: dict[str, Any] | None = None, **doors: str) -> Path:
+    """A recipe; `doors` are files of its Python."""
+    recipe = write_recipe(folder)
+    (recipe / "schema.json").write_text(json.dumps(SCHEMA))
+    if eval_:
+        whole = yaml.safe_load((recipe / "recipe.yaml").read_text("utf-8"))
+        (recipe / "recipe.yaml").write_text(yaml.safe_dump(whole | {"eval": eval_}))
+    for door, text in doors.items():
+        (recipe / f"{door}.py").write_text(text, encoding="utf-8")
+    return recipe
+
+
+def words(recipe: Path, to: Path, judge: Settings | None = None, samples: int = 50) -> list[str]:
+    paths: dict[str, Any] = {
+        "recipe": recipe,
+        "adapter": "mine",
+        "answers": to / "answers",
+        "samples": samples,
+        "seed": 0,
+    }
+    paths |= {name: to / f"{name}.jsonl" for name in ("test", "baseline", "tuned")}
+    paths |= {name: to / name for name in OUTPUTS}
+    given = [word for flag, value in paths.items() for word in (f"--{flag}", str(value))]
+    return [*given, *flags(judge or settings(provider="offline"))]
+
+
+def answered(to: Path, base: list[str] = BASE, tuned: list[str] = TUNED) -> None:
+    """The files that split, baseline and predict write."""
+    write_jsonl(to / "test.jsonl", ROWS)
+    for name, said in (("baseline", base), ("tuned", tuned)):
+        write_jsonl(
+            to / f"{name}.jsonl", ({"id": row["id"], "answer": text} for row, text in zip(ROWS, said, strict=True))
+        )
+
+
+def run(recipe: Path, to: Path, judge: Settings | None = None) -> Result:
+    return CliRunner().invoke(main, words(recipe, to, judge))
+
+
+def read(to: Path, name: str) -> Any:
+    return json.loads((to / name).read_text("utf-8"))
+
+
+def test_both_sides_have_their_figures_and_what_stands_beside_them(tmp_path: Path) -> None:
+    answered(tmp_path)
+    result = run(write(tmp_path / "r"), tmp_path)
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path, "metrics") == {
+        "base": {
+            "json_valid": 0.6667, "schema_valid": 0.6667, "intent_accuracy": 0.3333, "slot_precision": 1.0,
+            "slot_recall": 0.5, "slot_f1": 0.6667, "exact_match": 0.3333,
+        },
+        "tuned": {
+            "json_valid": 1.0, "schema_valid": 1.0, "intent_accuracy": 1.0, "slot_precision": 0.5,
+            "slot_recall": 0.5, "slot_f1": 0.5, "exact_match": 0.6667,
+        },
+    }  # fmt: skip
+    report = read(tmp_path, "report")
+    assert list(report) == ["rows", "intervals", "per_intent", "worst"]
+    assert (report["rows"], report["per_intent"]["tuned"]["search"]["rows"]) == (3, 2)
+    assert report["worst"] == [{"kind": "field", "expected": "n", "given": "another value", "times": 1}]
+    with (tmp_path / "confusion").open(newline="") as lines:
+        pairs = [(line["actual"], line["predicted"]) for line in csv.DictReader(lines)]
+    assert pairs == [("search", "search"), ("search", "search"), ("count", "count")]
+    first = read_jsonl(tmp_path / "predictions")[0]
+    assert first == {
+        "id": ROWS[0]["id"],
+        "messages": [{"role": "user", "content": "find 1"}],
+        "reference": '{"type":"search","n":1}',
+        "base": "",
+        "tuned": TUNED[0],
+        "figures": first["figures"],
+        "marks": {"base": {"exact": False}, "tuned": {"exact": True}},
+    }
+    assert first["figures"]["tuned"] == dict.fromkeys(
+        ("json_valid", "schema_valid", "intent_accuracy", "exact_match"), True
+    )
+    assert "mine" in result.output and "slot_f1" in result.output
+
+
+def test_answers_may_come_in_another_order_and_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    recipe = write(tmp_path / "r")
+    for name in ("a", "b"):
+        answered(tmp_path / name)
+    shuffled = read_jsonl(tmp_path / "b/tuned.jsonl")[::-1]
+    write_jsonl(tmp_path / "b/tuned.jsonl", shuffled)
+    for name in ("a", "b"):
+        assert run(recipe, tmp_path / name).exit_code == 0
+    for output in OUTPUTS:
+        assert (tmp_path / "a" / output).read_bytes() == (tmp_path / "b" / output).read_bytes(), output
+
+
+@pytest.mark.parametrize("change", [lambda rows: rows[1:], lambda rows: [*rows, {"id": "other", "answer": ""}]])
+@pytest.mark.parametrize("side", ["baseline", "tuned"])
+def test_answers_to_other_rows_are_refused(change: Any, side: str, tmp_path: Path) -> None:
+    answered(tmp_path)
+    path = tmp_path / f"{side}.jsonl"
+    write_jsonl(path, change(read_jsonl(path)))
+    result = run(write(tmp_path / "r"), tmp_path)
+    assert (result.exit_code, result.output) == (1, f"Error: {path} is of other test rows; run `dvc repro`\n")
+    assert not (tmp_path / "metrics").exists()
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["json", "own"])
+def test_no_model_is_loaded(own: bool, tmp_path: Path) -> None:
+    answered(tmp_path)
+    recipe = write(tmp_path / "r", {"measures": "own"} if own else None, measures=OWN, offline=JUDGE)
+    code = (
+        "import sys\n"
+        "from stages.eval import main\n"
+        "main(sys.argv[1:], standalone_mode=False)\n"
+        "heavy = {'torch', 'transformers', 'mlx', 'peft', 'tokenizers', 'openai'}\n"
+        "heavy |= {'tuneline.answering', 'tuneline.models', 'tuneline.rendering', 'tuneline.backends'}\n"
+        "print('loaded', sorted(heavy & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, *words(recipe, tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded []"
+    assert (tmp_path / "metrics").is_file()
+
+
+# Measures of a recipe's own, and its judge
+
+
+def test_a_recipes_own_measures_ask_its_own_judge(tmp_path: Path) -> None:
+    answered(tmp_path)
+    result = run(write(tmp_path / "r", {"measures": "own"}, measures=OWN, offline=JUDGE), tmp_path)
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path, "metrics") == {
+        "base": {"same": 0.3333, "liked": 0.0},
+        "tuned": {"same": 0.6667, "liked": 0.6667},
+    }
+    report = read(tmp_path, "report")
+    assert (report["judge"], report["judge_spend"]) == ("offline", {"usd": 0.0, "tokens_in": 0, "tokens_out": 0})
+    assert "judged by offline" in result.output
+
+
+def test_a_judgement_is_paid_once_for_both_sides_and_once_for_all_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    answered(tmp_path)
+    recipe = write(tmp_path / "r", {"measures": "own"}, measures=OWN)
+    with scripted('{"liked": true}') as server:
+        judge = asking(server, "openai")
+        assert run(recipe, tmp_path, judge).exit_code == 0
+        assert len(server.prompts) == len(set(server.prompts)) == 5  # of 6; one answer is the same on both sides
+        first = {name: (tmp_path / name).read_bytes() for name in OUTPUTS}
+        (recipe / "measures.py").write_text(OWN.replace("FIGURES = {", "# a remark\nFIGURES = {"), encoding="utf-8")
+        assert run(recipe, tmp_path, judge).exit_code == 0
+        assert len(server.prompts) == 5
+    assert {name: (tmp_path / name).read_bytes() for name in OUTPUTS} == first
+    assert read(tmp_path, "report")["judge"] == "openai/m"
+    assert read(tmp_path, "report")["judge_spend"]["usd"] > 0
+
+
+def test_an_answer_that_cannot_be_judged_is_no_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    answered(tmp_path)
+    with scripted('{"liked": true}', "no JSON") as server:
+        judge = asking(server, "openai", attempts=1, concurrency=1)
+        assert run(write(tmp_path / "r", {"measures": "own"}, measures=OWN), tmp_path, judge).exit_code == 0
+    assert read(tmp_path, "metrics")["base"]["liked"] == 1.0
+    assert read(tmp_path, "metrics")["tuned"]["liked"] is None
+    assert read(tmp_path, "report")["intervals"]["tuned"]["liked"] == [None, None]
+    assert "not JSON" in read_jsonl(tmp_path / "predictions")[1]["marks"]["base"]["why"]
+
+
+@pytest.mark.parametrize(
+    ("doors", "says"),
+    [
+        ({}, "r/measures.py is missing"),
+        ({"measures": "FIGURES = {}"}, "r/measures.py: has no function score(row, answer, outcomes)"),
+        ({"measures": OWN}, "r has no offline.py to judge by; set judge.provider in params.yaml"),
+        (
+            {"measures": OWN, "offline": "def answer():\n    pass"},
+            "r/offline.py: answer() does not take what it is given",
+        ),
+    ],
+)
+def test_a_door_that_is_wrong_is_one_line(doors: dict[str, str], says: str, tmp_path: Path) -> None:
+    answered(tmp_path)
+    result = run(write(tmp_path / "r", {"measures": "own"}, **doors), tmp_path)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert says in result.output
+    assert not (tmp_path / "metrics").exists()

@@ -1,0 +1,237 @@
+"""split: stable when rows are added, and no held-out group is ever divided."""
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from stages.split import SETS, main, place, split, unit_hash
+from tests.recipe_folder import write_recipe
+from tuneline.files import read_jsonl, write_jsonl
+from tuneline.recipe.settings import Split
+
+FREE = Split(valid_groups=[], test_groups=[])
+
+
+def row(name: str, group: str = "", origin: str = "source", lineage: tuple[str, ...] = (), **extra: str) -> dict:
+    return {"id": name, "group": group or name, "origin": origin, "lineage": list(lineage), **extra}
+
+
+def where(sets: dict[str, list[dict]]) -> dict[str, str]:
+    """id → the set it is in; every row is in one."""
+    places = {one["id"]: name for name, rows in sets.items() for one in rows}
+    assert len(places) == sum(map(len, sets.values()))
+    return places
+
+
+NAMES = st.integers(0, 60).map(str)
+MANY = st.lists(NAMES, max_size=25, unique=True).map(lambda names: [row(n, f"g{int(n) % 20}") for n in names])
+SHARE = st.floats(0, 0.5)
+
+
+@settings(deadline=None, max_examples=50)
+@given(MANY, MANY, SHARE, SHARE, st.integers())
+def test_rows_that_are_added_move_none(old: list[dict], new: list[dict], valid: float, test: float, seed: int) -> None:
+    before = where(split(old, FREE, valid, test, seed))
+    known = {one["id"] for one in old}
+    after = where(split([*(one for one in new if one["id"] not in known), *old], FREE, valid, test, seed))
+    assert {name: after[name] for name in before} == before
+
+
+TESTS = st.lists(NAMES, max_size=6, unique=True).map(
+    lambda names: [row(f"t{n}", f"g{int(n) % 20}", set="test") for n in names]
+)
+MADE = st.lists(st.tuples(NAMES, st.lists(NAMES, max_size=2)), max_size=10, unique_by=lambda pair: pair[0]).map(
+    lambda pairs: [row(f"m{n}", origin="made", lineage=(*parents, *(f"m{p}" for p in parents))) for n, parents in pairs]
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(MANY, TESTS, MADE, SHARE, SHARE)
+def test_no_held_out_group_is_divided_and_none_leaks(
+    rows: list[dict], tests: list[dict], made: list[dict], valid: float, test: float
+) -> None:
+    everything = [*made, *rows, *tests]
+    sets = split(everything, FREE, valid, test, seed=0)
+    assert len(where(sets)) == len(everything)
+    groups = {name: {one["group"] for one in sets[name]} for name in ("train", "valid", "test")}
+    assert not groups["train"] & groups["valid"]
+    assert not groups["train"] & groups["test"]
+    assert not groups["valid"] & groups["test"]
+    assert {one["id"] for one in tests} <= {one["id"] for one in sets["test"]}
+    if tests:
+        assert sets["test"] == tests
+    trained = {one["id"] for one in sets["train"]}
+    for one in made:
+        assert one["id"] not in {held["id"] for held in (*sets["valid"], *sets["test"])}
+        if one["id"] in trained:
+            assert trained.issuperset(one["lineage"])
+
+
+@settings(deadline=None, max_examples=50)
+@given(MANY, st.integers())
+def test_shares_of_0_and_1(rows: list[dict], seed: int) -> None:
+    assert split(rows, FREE, 0, 0, seed)["train"] == rows
+    assert split(rows, FREE, 0, 1, seed)["test"] == rows
+    assert split(rows, FREE, 1, 0, seed)["valid"] == rows
+
+
+def test_the_hash_is_the_same_on_every_machine_and_even() -> None:
+    assert unit_hash(0, "g") == 0x1FAF8466B9E94B44 / 2**64  # printf 0/g | sha256sum
+    places = [place(f"g{i}", FREE, 0.2, 0.1, 5) for i in range(5000)]
+    assert 900 < places.count("valid") < 1100
+    assert 420 < places.count("test") < 580
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(), st.integers())
+def test_another_seed_is_another_split(one: int, other: int) -> None:
+    assume(one != other)
+    rows = [row(str(i)) for i in range(200)]
+    assert split(rows, FREE, 0.3, 0.3, one) != split(rows, FREE, 0.3, 0.3, other)
+
+
+def test_the_sources_own_test_set_is_the_test_set() -> None:
+    rows = [row(str(i)) for i in range(50)] + [row("t", set="test")]
+    sets = split(rows, FREE, 0.3, 0.3, 0)
+    assert [one["id"] for one in sets["test"]] == ["t"]
+    assert len(sets["valid"]) > 5
+
+
+def test_the_sources_own_valid_set_is_the_validation_set() -> None:
+    rows = [row(str(i)) for i in range(50)] + [row("v", set="valid"), row("t", set="test")]
+    sets = split(rows, FREE, 0.3, 0.3, 0)
+    assert [one["id"] for one in sets["valid"]] == ["v"]
+    assert [one["id"] for one in sets["test"]] == ["t"]
+    assert len(sets["train"]) == 50
+
+
+def test_a_source_with_a_valid_set_and_no_test_set_has_its_share_of_test() -> None:
+    rows = [row(str(i)) for i in range(50)]
+    sets = split([*rows, row("v", set="valid")], FREE, 0.3, 0.3, 0)
+    assert [one["id"] for one in sets["valid"]] == ["v"]
+    assert sets["test"] == split(rows, FREE, 0, 0.3, 0)["test"]
+    assert 5 < len(sets["test"]) < 25
+
+
+def test_no_group_stands_on_both_sides_of_the_sources_own_valid_set() -> None:
+    rows = [row("a", "g"), row("b"), row("v", "g", set="valid"), row("w", "h", set="valid"), row("t", "h", set="test")]
+    made_rows = [row("m", origin="made", lineage=("a",)), row("n", origin="made", lineage=("b",))]
+    sets = split([*rows, *made_rows], FREE, 0.5, 0.5, 0)
+    assert where(sets) == {
+        "a": "valid", "b": "train", "v": "valid", "w": "dropped", "t": "test", "m": "dropped", "n": "train",
+    }  # fmt: skip
+    assert {one["id"]: one["reason"] for one in sets["dropped"]} == {"w": "group in test", "m": "lineage in valid"}
+
+
+def test_a_training_row_of_a_tested_group_is_dropped() -> None:
+    sets = split([row("a", "g"), row("b"), row("t", "g", set="test")], FREE, 0, 0.5, 0)
+    assert [(one["id"], one["reason"]) for one in sets["dropped"]] == [("a", "group in test")]
+    assert [one["id"] for one in sets["train"]] == ["b"]
+
+
+def test_lineage_that_touches_a_held_out_row_is_dropped_through_any_number_of_steps() -> None:
+    named = Split(valid_groups=["v"], test_groups=["t"])
+    rows = [
+        row("v"),
+        row("t"),
+        row("a"),
+        row("free", origin="made"),
+        row("of-a", origin="made", lineage=("a", "free")),
+        row("of-v", origin="made", lineage=("a", "v")),
+        row("of-both", origin="made", lineage=("t", "v")),
+        row("of-of-v", origin="made", lineage=("of-v",)),
+        row("of-gone", origin="made", lineage=("a", "an earlier drop")),
+    ]
+    sets = split(rows, named, 0, 0, 0)
+    assert [one["id"] for one in sets["train"]] == ["a", "free", "of-a"]
+    assert {one["id"]: one["reason"] for one in sets["dropped"]} == {
+        "of-v": "lineage in valid",
+        "of-both": "lineage in test and valid",
+        "of-of-v": "lineage in valid",
+        "of-gone": "lineage in dropped",
+    }
+
+
+def test_named_groups_go_where_they_are_named_and_the_rest_trains() -> None:
+    rows = [row(str(i), f"g{i % 10}") for i in range(40)]
+    sets = split(rows, Split(valid_groups=["g1"], test_groups=["g2", "g3"]), 0.5, 0.5, 0)
+    assert {one["group"] for one in sets["valid"]} == {"g1"}
+    assert {one["group"] for one in sets["test"]} == {"g2", "g3"}
+    assert len(sets["train"]) == 28
+
+
+def test_a_set_that_names_no_group_has_its_share() -> None:
+    rows = [row(str(i)) for i in range(100)]
+    sets = split(rows, Split(valid_groups=[], test_groups=["7"]), 0.3, 0.3, 0)
+    assert [one["id"] for one in sets["test"]] == ["7"]
+    assert 15 < len(sets["valid"]) < 45
+
+
+# The stage
+
+
+def run(tmp_path: Path, rows: list[dict], held_out: float = 0.6, **groups: list[str]) -> Result:
+    recipe = write_recipe(tmp_path / "r", split={name.replace("_", "-"): names for name, names in groups.items()})
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    words = ["--rows", tmp_path / "rows.jsonl", "--recipe", recipe, "--out", tmp_path / "split"]
+    words += ["--metrics", tmp_path / "m.json", "--held-out", held_out, "--seed", 1]
+    return CliRunner().invoke(main, list(map(str, words)))
+
+
+def test_the_stage_writes_each_set_and_counts_them(tmp_path: Path) -> None:
+    rows = [row(str(i)) for i in range(40)] + [row("m", origin="made", lineage=("gone",))]
+    result = run(tmp_path, rows)
+    assert result.exit_code == 0, result.output
+    counts = json.loads((tmp_path / "m.json").read_text())
+    assert counts.pop("in") == 41 == sum(counts.values())
+    assert counts["dropped"] == 1
+    for name, count in counts.items():
+        assert len(read_jsonl(tmp_path / f"split/{name}.jsonl")) == count
+
+
+def test_an_empty_set_stops_the_run_and_writes_nothing(tmp_path: Path) -> None:
+    result = run(tmp_path, [row(str(i)) for i in range(40)], held_out=0)
+    assert result.exit_code == 1
+    assert "Error: no row for valid: bring more rows, or change split in params.yaml" in result.output
+    assert not (tmp_path / "split").exists()
+
+
+def test_half_of_what_is_held_out_is_for_validation(tmp_path: Path) -> None:
+    run(tmp_path / "free", [row(str(i)) for i in range(2000)], 0.15)
+    counts = json.loads((tmp_path / "free/m.json").read_text())
+    assert 120 < counts["valid"] < 180
+    assert 120 < counts["test"] < 180
+    run(tmp_path / "tested", [row(str(i)) for i in range(2000)] + [row("t", set="test")], 0.15)
+    counts = json.loads((tmp_path / "tested/m.json").read_text())
+    assert 250 < counts["valid"] < 350
+    assert counts["test"] == 1
+
+
+def test_a_corpus_of_three_groups_has_all_sets(tmp_path: Path) -> None:
+    rows = [row(f"{group}{i}", group) for group in "abc" for i in range(4)]
+    assert run(tmp_path, rows, 0.15).exit_code == 0
+    sets = {name: {one["group"] for one in read_jsonl(tmp_path / f"split/{name}.jsonl")} for name in SETS}
+    assert sorted(map(len, sets.values())) == [1, 1, 1]
+    assert set.union(*sets.values()) == set("abc")
+
+
+def test_rows_about_a_document_stand_where_it_does() -> None:
+    rows = [row(f"{group}{i}", group, "eli5", document=group) for group in "abcd" for i in range(3)]
+    for one in rows:
+        del one["lineage"]
+    sets = split(rows, Split(valid_groups=["a"], test_groups=["b"]), 0.1, 0.1, 0)
+    assert {name: {one["group"] for one in sets[name]} for name in sets} == {
+        "train": {"c", "d"},
+        "valid": {"a"},
+        "test": {"b"},
+        "dropped": set(),
+    }
+
+
+def test_a_group_that_no_row_has_is_named(tmp_path: Path) -> None:
+    result = run(tmp_path, [row("a")], valid_groups=["a", "misspelt"])
+    assert result.exit_code == 1
+    assert "split names groups that no row has: misspelt" in result.output

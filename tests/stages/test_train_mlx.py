@@ -1,0 +1,211 @@
+"""The trainer for Apple silicon, run on the CPU: a tiny random base, a few steps."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from stages.train_mlx import epoch_batches, examples, iterate_batches, main
+from tests.conftest import ENVIRONMENT, ROOT
+from tests.small_base import write_small_base
+from tuneline.answering.predictor import Predictor, adapter_preamble
+from tuneline.models.base import read_base
+from tuneline.rendering.chat import IGNORED, load_chat
+from tuneline.rendering.preamble import Preamble
+from tuneline.rendering.tokens import read_tokens, write_tokenizer_name, write_tokens
+
+TINY = ROOT / "models" / "tiny"
+SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "blue"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
+    "required": ["colour", "count"],
+    "additionalProperties": False,
+}
+
+PREAMBLE = Preamble("Answer.", "Explain:")
+
+
+def rows(count: int) -> list[dict]:
+    return [
+        {
+            "id": str(n),
+            "messages": [{"role": "user", "content": "x" * (n % 7)}, {"role": "assistant", "content": str(n)}],
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with base/ (random, with the tokenizer of models/tiny), preamble.json, schema.json and tokens/."""
+    folder = tmp_path_factory.mktemp("mlx")
+    rope = {"rope_type": "default", "rope_theta": 300.0}  # not mlx-lm's default
+    base = write_small_base(folder / "base", rope_parameters=rope, initializer_range=0.2)
+    PREAMBLE.write(folder / "preamble.json")
+    (folder / "schema.json").write_text(json.dumps(SCHEMA))
+    chat = load_chat(read_base(base), PREAMBLE)
+    tokens = folder / "tokens"
+    tokens.mkdir()
+    write_tokens(tokens, "train", chat.encode(rows(22)))
+    write_tokens(tokens, "valid", chat.encode(rows(5)))
+    write_tokenizer_name(tokens, chat, base)
+    return folder
+
+
+def arguments(place: Path, out: Path, **changed: object) -> list[str]:
+    flags = {
+        "tokens": place / "tokens",
+        "base": place / "base",
+        "preamble": place / "preamble.json",
+        "schema": place / "schema.json",
+        "out": out / "adapter",
+        "curves": out / "curves",
+        "summary": out / "summary.json",
+        "state": out / "state",
+        "quantization": "none",
+        "learning-rate": 0.02,
+        "epochs": 2,
+        "batch-size": 4,
+        "accumulation": 1,
+        "warmup": 0.2,
+        "weight-decay": 0.01,
+        "evaluations": 2,
+        "precision": "float32",
+        "seed": 0,
+        "rank": 4,
+        "scale": 2,
+        "dropout": 0.1,
+        "target": "linear",
+    } | {name.replace("_", "-"): value for name, value in changed.items()}
+    return [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+
+
+def train(place: Path, out: Path, **changed: object) -> Path:
+    result = CliRunner().invoke(main, arguments(place, out, **changed), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return out / "adapter"
+
+
+def outputs(out: Path) -> dict[str, bytes]:
+    """Every byte that a run leaves but its state: the run log has times in it."""
+    files = [path for path in sorted(out.rglob("*")) if path.is_file() and "state" not in path.parts]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def trained(place: Path) -> Path:
+    return train(place, place / "trained")
+
+
+def test_peft_reads_the_adapter_and_gives_the_same_logits(place: Path, trained: Path) -> None:
+    import mlx.core as mx
+    import torch
+
+    from tuneline.backends import cuda as backend_cuda
+    from tuneline.backends import mlx as backend_mlx
+
+    base = read_base(place / "base")
+    ids = [[5, 9, 300, 17, 2000, 11, 4, 42]]
+    logits = {}
+    for backend, array in ((backend_cuda, torch.tensor), (backend_mlx, mx.array)):
+        model = backend.load_adapter(backend.load_model(base, "none"), trained)
+        out = model(array(ids))
+        logits[backend] = np.array(out.logits.detach() if backend is backend_cuda else out)
+        assert backend.vocabulary(model) == logits[backend].shape[-1]
+    bare = np.array(backend_mlx.load_model(base, "none")(mx.array(ids)))
+    assert np.abs(logits[backend_mlx] - bare).max() > 0.1  # the adapter does something
+    np.testing.assert_allclose(logits[backend_mlx], logits[backend_cuda], atol=1e-4)
+
+
+def test_summary_and_curves(place: Path, trained: Path) -> None:
+    summary = json.loads((trained.parent / "summary.json").read_text())
+    assert summary["steps"] == 12
+    assert summary["rows"] == 22
+    assert summary["trainable_parameters"] == 2 * 4 * (4 * (64 + 64) + 3 * (64 + 128))
+    valid = (trained.parent / "curves" / "valid_loss.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in valid] == ["step", "6", "12"]
+    losses = [float(line.split("\t")[1]) for line in valid[1:]]
+    assert losses[1] < losses[0]
+    assert not list((trained.parent / "state" / "checkpoints").iterdir())
+    assert adapter_preamble(trained) == PREAMBLE  # predict needs nothing but the folder and the base
+    assert (trained / "schema.json").read_bytes() == (place / "schema.json").read_bytes()
+
+
+def test_two_runs_give_the_same_bytes(place: Path, trained: Path) -> None:
+    again = train(place, place / "again")
+    assert outputs(again.parent) == outputs(trained.parent)
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(place: Path, tmp_path: Path) -> None:
+    changed = {"evaluations": 6, "accumulation": 2, "epochs": 4}
+    whole = train(place, place / "whole", **changed)
+    words = [sys.executable, "-m", "stages.train_mlx", *arguments(place, tmp_path, **changed)]
+    run = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob("state/checkpoints/*/*/[0-9]*")):
+        assert run.poll() is None
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not (tmp_path / "adapter").exists()
+    result = CliRunner().invoke(main, arguments(place, tmp_path, **changed))
+    assert "going on from" in result.output
+    assert outputs(tmp_path) == outputs(whole.parent)
+
+
+def test_4bit_bfloat16_trains(place: Path, tmp_path: Path) -> None:
+    adapter = train(place, tmp_path, quantization="4bit", precision="bfloat16", epochs=0.5, target="attention")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    assert "mlp" not in config["target_modules"]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["trainable_parameters"] == 2 * 4 * 4 * (64 + 64)
+
+
+def test_batches_cover_every_row_once_and_start_anywhere(place: Path) -> None:
+    data = examples(read_tokens(place / "tokens", load_chat(read_base(place / "base")))["train"])
+    lengths = np.array([len(ids) for ids, _ in data])
+    for epoch in (0, 1):
+        batches = epoch_batches(lengths, 4, 0, epoch)
+        assert sorted(map(len, batches)) == [2, 4, 4, 4, 4, 4]
+        assert sorted(row for batch in batches for row in batch) == list(range(22))
+
+    def first(count: int, start: int) -> list:
+        stream = iterate_batches(data, 4, 0, loop=True, seed=3, start=start, accumulation=2)
+        return [[np.array(array).tolist() for array in next(stream)] for _ in range(count)]
+
+    assert first(8, 0)[6:] == first(2, 3)
+    (ids, labels, share), (_, others, same) = first(2, 0)
+    assert share == same == np.sum([np.sum(np.array(x)[:, 1:] != IGNORED) for x in (labels, others)]) / 2
+    assert (len(ids[0]) - 1) % 32 == 0
+
+
+def test_a_batch_answers_as_one_by_one(place: Path, trained: Path) -> None:
+    predictor = Predictor("mlx", read_base(place / "base"), "none", PREAMBLE, trained)
+    asked = [row["messages"][:1] for row in rows(9)]
+    assert predictor.answer(asked, 9, 6, "") == predictor.answer(asked, 1, 6, "")
+
+
+def test_constrained_answers_obey_the_schema(place: Path) -> None:
+    import jsonschema
+
+    predictor = Predictor("mlx", read_base(place / "base"), "none", PREAMBLE, schema=place / "schema.json")
+    for answer in predictor.answer([row["messages"][:1] for row in rows(3)], 2, 60, ""):
+        jsonschema.validate(json.loads(answer), SCHEMA)
+
+
+def test_a_pattern_that_finds_nothing_is_refused(place: Path, tmp_path: Path) -> None:
+    other = tmp_path / "base"
+    shutil.copytree(place / "base", other)
+    text = (other / "base.yaml").read_text().replace("model", "vision_model")
+    (other / "base.yaml").write_text(text)
+    result = CliRunner().invoke(main, arguments(place, tmp_path, base=other))
+    assert result.exit_code == 1
+    assert "finds no module" in result.output
+    assert "Traceback" not in result.output

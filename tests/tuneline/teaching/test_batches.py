@@ -1,0 +1,313 @@
+"""Batch APIs over HTTP on loopback: submitted once, found again after a kill, paid at half the price."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from aiohttp import web
+
+from tests.conftest import ROOT
+from tests.servers import teacher_server
+from tests.servers.scripted_server import Here, serve, served
+from tests.teaching import PAIR, SECRET, asking, pay, settings
+from tuneline.teaching.batches import batch_name
+from tuneline.teaching.ledger import Spend
+from tuneline.teaching.log import AnswerLog
+from tuneline.teaching.options import Settings
+from tuneline.teaching.request import Request
+
+both = pytest.mark.parametrize("provider", ["openai", "gemini"])
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses between looks at a batch, and keys in the environment."""
+    monkeypatch.setattr("tuneline.teaching.batches.POLL", 0.01)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("GEMINI_API_KEY", SECRET)
+
+
+def batching(server: Here, provider: str, **knobs: Any) -> Settings:
+    return asking(server, provider, **{"batch": True, **knobs})
+
+
+def questions(count: int, first: int = 0) -> list[Request]:
+    return [
+        Request((("system", "Réponds en JSON."), ("user", f"Question {n}")), PAIR) for n in range(first, first + count)
+    ]
+
+
+def refused(chosen: Settings, log: Path, requests: list[Request]) -> str:
+    """The one line that the run ends with."""
+    with pytest.raises(click.ClickException) as error:
+        pay(chosen, log, requests)
+    assert "\n" not in error.value.message
+    assert SECRET not in error.value.message
+    return error.value.message
+
+
+def records(log: Path) -> list[Path]:
+    """What is kept about batches that are under way."""
+    return list(log.glob("*/batches/*"))
+
+
+def logged(log: Path) -> list[dict]:
+    return [json.loads(line) for path in log.rglob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
+
+
+@both
+def test_all_questions_are_one_batch_at_half_the_price(provider: str, tmp_path: Path) -> None:
+    with serve() as server:
+        outcomes, teacher = pay(batching(server, provider), tmp_path, questions(6))
+        stats = server.stats()
+    assert [outcome.reason for outcome in outcomes] == [None] * 6
+    assert (stats["batches"], stats["batch_requests"], stats["requests"]) == (1, 6, 0)
+    tokens = sum(record["tokens_in"] + record["tokens_out"] for record in logged(tmp_path))
+    assert teacher.spent == pytest.approx(0.5 * tokens / 1e6)
+    spend = Spend(teacher)
+    for outcome in outcomes:
+        spend.add(outcome.keys)
+    assert spend.usd == pytest.approx(teacher.spent) and spend.usd > 0
+    assert records(tmp_path) == []
+
+
+@both
+def test_a_batch_gives_what_single_calls_give(provider: str, tmp_path: Path) -> None:
+    with serve() as server:
+        batched, _ = pay(batching(server, provider), tmp_path / "batched", questions(5))
+        single, _ = pay(batching(server, provider, batch=False), tmp_path / "single", questions(5))
+    assert batched == single  # each answer stands by its own question, in whatever order the service gives them
+
+
+@both
+def test_what_is_logged_is_not_submitted_again(provider: str, tmp_path: Path) -> None:
+    with serve() as server:
+        chosen = batching(server, provider)
+        outcomes, _ = pay(chosen, tmp_path, questions(3))
+        assert pay(chosen, tmp_path, questions(5))[0][:3] == outcomes
+        assert (server.stats()["batches"], server.stats()["batch_requests"]) == (2, 5)
+    outcomes, teacher = pay(chosen, tmp_path, questions(5))  # the server is gone
+    assert (len(outcomes), teacher.calls) == (5, 0)
+
+
+@both
+def test_equal_questions_stand_in_a_batch_once(provider: str, tmp_path: Path) -> None:
+    with serve() as server:
+        outcomes, _ = pay(batching(server, provider), tmp_path, questions(2) * 3)
+        assert server.stats()["batch_requests"] == 2
+    assert outcomes[:2] == outcomes[2:4] == outcomes[4:]
+
+
+@both
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("malformed", "invalid"), ("schema", "invalid"), ("cut", "cut"), ("empty", "empty")]
+)
+def test_invalid_answers_are_asked_again_in_a_second_batch_and_then_refused(
+    provider: str, fault: str, reason: str, tmp_path: Path
+) -> None:
+    with serve(faults=1, kinds=(fault,)) as server:
+        outcomes, _ = pay(batching(server, provider, attempts=2), tmp_path, questions(3))
+        assert (server.stats()["batches"], server.stats()["batch_requests"]) == (2, 6)
+    assert [(outcome.reason, len(outcome.keys)) for outcome in outcomes] == [(reason, 2)] * 3
+
+
+@both
+def test_what_is_wrong_or_missing_is_asked_again_and_nothing_else(provider: str, tmp_path: Path) -> None:
+    with serve(faults=0.4, seed=4, kinds=("malformed", "500", "refusal")) as server:
+        outcomes, _ = pay(batching(server, provider, attempts=9), tmp_path, questions(20))
+        stats = server.stats()
+    assert set(stats["faults"]) == {"malformed", "500", "refusal"}
+    assert {outcome.reason for outcome in outcomes} == {None, "refusal"}
+    assert stats["batch_requests"] == 20 + stats["faults"]["malformed"] + stats["faults"]["500"]
+    assert stats["batches"] > 1
+
+
+@both
+def test_questions_that_get_no_answer_fail_the_run_and_the_next_one_submits_them_anew(
+    provider: str, tmp_path: Path
+) -> None:
+    with serve(faults=1, kinds=("500",)) as server:
+        chosen = batching(server, provider, attempts=2)
+        for run in (1, 2, 3):  # no run may take the batches of the one before for its own
+            assert "the batch gave no answer" in refused(chosen, tmp_path, questions(3))
+            assert server.stats()["batches"] == 2 * run
+        server.faults = 0.0
+        outcomes, _ = pay(chosen, tmp_path, questions(3))
+    assert [outcome.reason for outcome in outcomes] == [None] * 3
+
+
+# Runs that are stopped
+
+RUN = """
+import sys
+from pathlib import Path
+import tuneline.teaching.batches
+from tests.tuneline.teaching.test_batches import questions
+from tests.teaching import pay, settings
+
+tuneline.teaching.batches.POLL = 60.0
+provider, url, log = sys.argv[1:]
+pay(settings(provider=provider, base_url=url, batch=True), Path(log), questions(4))
+"""
+
+
+@pytest.mark.parametrize("provider", ["openai", "gemini"])
+def test_a_run_killed_while_it_waits_finds_its_batch_again(provider: str, tmp_path: Path) -> None:
+    with serve() as server:
+        chosen = batching(server, provider)
+        with subprocess.Popen(
+            [sys.executable, "-c", RUN, provider, chosen.base_url, str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL
+        ) as process:
+            while not any(batch["polls"] for batch in list(server.batches.values())):
+                assert process.poll() is None
+            os.kill(process.pid, signal.SIGKILL)
+        (record,) = records(tmp_path)
+        assert logged(tmp_path) == []
+        assert SECRET not in record.read_text("utf-8")
+        outcomes, teacher = pay(chosen, tmp_path, questions(6))
+        # The four of the first batch are collected from it, two are new.
+        assert (server.stats()["batches"], server.stats()["batch_requests"]) == (2, 6)
+    assert [outcome.reason for outcome in outcomes] == [None] * 6
+    assert teacher.calls == 6
+    assert records(tmp_path) == []
+
+
+@both
+def test_a_batch_that_was_submitted_but_never_noted_is_found_by_its_name(provider: str, tmp_path: Path) -> None:
+    """As of a run that was killed between the two."""
+    with serve() as server:
+        chosen = batching(server, provider)
+        outcomes, _ = pay(chosen, tmp_path / "a", questions(3))
+        assert pay(chosen, tmp_path / "b", questions(3))[0] == outcomes
+        assert server.stats()["batches"] == 1
+
+
+def test_the_name_of_a_batch_does_not_depend_on_the_order_of_its_questions() -> None:
+    assert batch_name(["a", "b"], 1) == batch_name(["b", "a"], 1)
+    assert len({batch_name(["a", "b"], 1), batch_name(["a", "b"], 2), batch_name(["a"], 1)}) == 3
+
+
+# Ends
+
+
+class Expiring(Here):
+    """Answers half of its first batch, which then expires; what it answered is paid."""
+
+    def openai_finish(self, batch: dict) -> None:
+        first = len(self.batches) == 1
+        batch["lines"] = batch["lines"][: 2 if first else None]
+        super().openai_finish(batch)
+        if first:
+            batch["shown"]["status"] = "expired"
+
+    def gemini_finish(self, batch: dict) -> None:
+        first = len(self.batches) == 1
+        batch["lines"] = batch["lines"][: 2 if first else None]
+        super().gemini_finish(batch)
+        if first:
+            batch["shown"]["metadata"]["state"] = "BATCH_STATE_EXPIRED"
+
+
+@both
+def test_an_expired_batch_keeps_its_answers_and_the_next_run_submits_the_others(provider: str, tmp_path: Path) -> None:
+    server = Expiring()
+    with served(server) as server.port:
+        chosen = batching(server, provider)
+        assert "expired; run it again" in refused(chosen, tmp_path, questions(5))
+        assert (len(logged(tmp_path)), records(tmp_path)) == (2, [])
+        outcomes, _ = pay(chosen, tmp_path, questions(5))
+        assert (server.stats()["batches"], server.stats()["batch_requests"]) == (2, 5)
+    assert [outcome.reason for outcome in outcomes] == [None] * 5
+
+
+class Odd(Here):
+    """Answers with letters that some take for the end of a line."""
+
+    def outcome(self, protocol: Any, body: dict, model: str = "") -> tuple[int, dict]:
+        status, answer = super().outcome(protocol, body, model)
+        return status, json.loads(json.dumps(answer, ensure_ascii=False).replace("réponse", "a\u2028b\x85c\u2029d"))
+
+
+@both
+def test_odd_letters_in_a_batch_survive(provider: str, tmp_path: Path) -> None:
+    server = Odd()
+    with served(server) as server.port:
+        outcomes, _ = pay(batching(server, provider), tmp_path, questions(2))
+    assert all(outcome.value["question"].startswith("a\u2028b\x85c\u2029d ") for outcome in outcomes)
+
+
+class Leaking(Here):
+    """Says the key in its answers."""
+
+    def outcome(self, protocol: Any, body: dict, model: str = "") -> tuple[int, dict]:
+        status, answer = super().outcome(protocol, body, model)
+        return status, json.loads(json.dumps(answer, ensure_ascii=False).replace("réponse", SECRET))
+
+
+@both
+def test_a_secret_in_a_batch_is_not_logged(provider: str, tmp_path: Path) -> None:
+    server = Leaking()
+    with served(server) as server.port:
+        outcomes, _ = pay(batching(server, provider), tmp_path, questions(2))
+    assert all(outcome.value["question"].startswith("[secret] ") for outcome in outcomes)
+    assert all(SECRET.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@both
+def test_a_batch_over_the_budget_is_not_submitted(provider: str, tmp_path: Path) -> None:
+    with serve() as server:
+        chosen = batching(server, provider, budget_usd=0.01, price=("m=100/100",))
+        assert "a batch of 3 may cost $" in refused(chosen, tmp_path, questions(3))
+        assert server.stats()["batches"] == 0
+
+
+@both
+def test_a_missing_key_is_one_clear_line(provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"{provider.upper()}_API_KEY"
+    monkeypatch.setenv(name, "")
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    said = refused(settings(provider=provider, batch=True), tmp_path / "log", questions(1))
+    assert said == f"{name} is not set; export it or write it to .env"
+
+
+@both
+def test_a_service_that_is_gone_is_one_clear_line(provider: str, tmp_path: Path) -> None:
+    chosen = settings(provider=provider, base_url="http://127.0.0.1:9/v1", batch=True)
+    assert "run it again to go on" in refused(chosen, tmp_path, questions(2))
+
+
+class Refusing(Here):
+    """Refuses every key, and says which."""
+
+    async def listing(self, request: web.Request) -> web.Response:
+        protocol = teacher_server.protocol_of(request)
+        said = f"API key not valid: {teacher_server.key_of(request)}"
+        return teacher_server.reply(protocol.error(401, said), 401)
+
+    new_batch = None
+
+
+@both
+def test_a_refused_key_is_one_clear_line_without_the_key(provider: str, tmp_path: Path) -> None:
+    server = Refusing()
+    with served(server) as server.port:
+        assert "API key not valid: [secret]" in refused(batching(server, provider), tmp_path, questions(2))
+    assert logged(tmp_path) == []
+
+
+@both
+def test_single_calls_go_on_where_a_batch_stood(provider: str, tmp_path: Path) -> None:
+    with serve() as server:
+        pay(batching(server, provider), tmp_path, questions(3))
+        pay(batching(server, provider, batch=False), tmp_path, questions(5))
+        assert (server.stats()["batch_requests"], server.stats()["requests"]) == (3, 2)
+    with AnswerLog(tmp_path / f"{provider}-m") as log:
+        assert len(log) == 5
+    assert sorted(record["discount"] for record in logged(tmp_path)) == [0.5, 0.5, 0.5, 1.0, 1.0]

@@ -1,0 +1,96 @@
+"""What the README shows is run, in a small copy of the project; its tree is the tree."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import ROOT, Project
+
+README = (ROOT / "README.md").read_text("utf-8")
+# Said in the README, run elsewhere: the tests themselves, and what wants or is a service (papers, instructions,
+# feedback, the watcher and its models, whose own tests have them on loopback).
+SERVICES = [f"tuneline {name}" for name in ("papers", "succession", "instructions", "feedback", "watch", "models")]
+ELSEWHERE = ("make test", "make retrain", "tuneline predict --adapter adapters/eli5", *SERVICES)
+SET_UP = ("-o", ".venv/repro")  # the copy uses this environment as it is
+
+
+def shown_commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    blocks = [block.replace("\\\n", " ") for block in blocks]
+    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_its_commands_run(ran_project: Project, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(ran_project.root, root, symlinks=True)
+    (root / ".venv").mkdir()
+    (root / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    project = Project(root)
+    commands = [line for line in shown_commands() if not line.startswith(ELSEWHERE)]
+    assert len(commands) >= 6
+    for line in commands:
+        words = shlex.split(line)
+        if words[0] == "make":
+            words[1:1] = SET_UP
+        done = project.run(*[word for word in words if word != "--open"], check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        if line == "dvc metrics diff":
+            assert "valid_loss" in done.stdout
+
+
+def test_its_own_data_steps_work(ran_project: Project, tmp_path: Path) -> None:
+    """The five-minute section, on the steps' own words: copy, rows, recipe, params, repro."""
+    root = tmp_path / "copy"
+    shutil.copytree(ran_project.root, root, symlinks=True)
+    project = Project(root)
+    mine = root / "recipes" / "mine"
+    shutil.copytree(root / "recipes" / "query_json", mine)
+    rows = "".join(f'{{"prompt": "colour of {i}", "response": "{{\\"type\\":\\"search\\"}}"}}\n' for i in range(40))
+    (mine / "source" / "train.jsonl").write_text(rows + "not json\n", encoding="utf-8")
+    (mine / "source" / "test.jsonl").unlink()
+    recipe = yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))
+    recipe["extract"] |= {"test": [], "max-reject-share": 0.1}
+    recipe["sdg"] = {"strategies": []}
+    recipe["curate"] |= {"near-duplicate": 1.0, "same-group": 1.0}
+    (mine / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    block = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert block
+    shown = yaml.safe_load(block.group(1))
+    params["recipes"] = shown["recipes"]
+    params["adapters"] |= shown["adapters"]
+    params["adapters"]["mine"]["train"]["epochs"] = 0.5
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    assert project.repro("eval@mine")[-1] == "eval"
+    assert (root / "metrics" / "mine" / "eval.json").is_file()
+    rejects = (root / "data" / "mine" / "extract.rejects.jsonl").read_text("utf-8")
+    assert '"line":41' in rejects
+    assert project.repro() == []  # nothing of the other recipe
+
+
+def test_its_tree_is_the_tree() -> None:
+    block = re.search(r"## What is there\n\n```\n(.*?)```", README, re.DOTALL)
+    assert block
+    named = [line.split()[0] for line in block.group(1).splitlines()]
+    at = [name if line[0] != " " else "" for name, line in zip(named, block.group(1).splitlines(), strict=True)]
+    folders = [max((top for top in at[: n + 1] if top), key=at.index) for n in range(len(at))]
+    told = {top if top == name else top + name for top, name in zip(folders, named, strict=True)}
+    assert all((ROOT / path).exists() for path in told)
+    for top in ("tuneline", "recipes"):
+        there = {f"{top}/{path.name}/" for path in (ROOT / top).iterdir() if path.is_dir() and path.name[0] != "_"}
+        assert there - {"tuneline/backends/"} <= told, "a folder that the README does not name"
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    tops = {f"{path.split('/')[0]}/" for path in tracked if "/" in path and path[0] != "."}
+    assert tops - {"metrics/"} <= told
+
+
+def test_its_links_lead_somewhere() -> None:
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "recipes").glob("*/README.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8")):
+            assert (path.parent / link).exists(), f"{path}: {link}"

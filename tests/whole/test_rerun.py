@@ -1,0 +1,97 @@
+"""What reruns, seen in a small copy of the pipeline that runs for real."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Project, copy_project
+from tests.small_base import write_small_base
+
+
+@pytest.fixture
+def project(ran_project: Project, tmp_path: Path) -> Project:
+    """A copy of the project that has run, free to be edited."""
+    root = tmp_path / "copy"
+    shutil.copytree(ran_project.root, root, symlinks=True)
+    return Project(root)
+
+
+def test_a_second_repro_runs_nothing(ran_project: Project) -> None:
+    assert ran_project.repro() == []
+
+
+MODEL_STAGES = {"baseline", "train", "predict"}  # those that load one
+
+
+def test_system_prompt_reruns_what_renders_and_after(project: Project) -> None:
+    """The rows do not know it: no split changes. What depends on the recipe's whole folder runs too, in seconds."""
+    project.edit("recipes/query_json/system.md", "JSON", "one JSON")
+    ran = project.repro()
+    assert set(ran) == {"extract", "sdg", "curate", "trim", "format", "eval"} | MODEL_STAGES
+
+
+def test_eval_reruns_alone_when_its_script_changes(project: Project) -> None:
+    project.edit("stages/eval.py", '"""Answers of', '"""The answers of')
+    assert project.repro() == ["eval"]
+
+
+def test_a_remark_in_a_measure_runs_no_model(project: Project) -> None:
+    remark(project, "tuneline/measuring/json_answers.py")
+    assert project.repro() == ["eval"]
+
+
+def remark(project: Project, path: str) -> None:
+    file = project.root / path
+    file.write_text(f"{file.read_text('utf-8')}# a remark\n", encoding="utf-8")
+
+
+def test_split_ratio_leaves_what_is_before(project: Project) -> None:
+    params = project.root / "params.yaml"
+    values = yaml.safe_load(params.read_text("utf-8"))
+    values["split"]["held-out"] = 0.3
+    params.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    ran = project.repro()
+    assert ran[0] == "split"
+    assert not {"extract", "sdg", "curate", "trim"} & set(ran)
+
+
+def test_rank_experiment_reruns_train_and_eval(project: Project) -> None:
+    done = project.run("dvc", "exp", "run", "-S", "lora.rank=4", "eval@query_json")
+    ran = [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+    assert ran == ["train@query_json", "predict@query_json", "eval@query_json"]
+    changed = project.run("dvc", "params", "diff", "--md").stdout
+    assert "lora.rank" in changed
+    assert "valid_loss" in project.run("dvc", "metrics", "diff", "--md").stdout
+
+
+def test_the_m4_preset_trains_with_mlx(project: Project) -> None:
+    """`make train-m4`, on mlx's CPU build with a base small enough for it."""
+    write_small_base(project.root / "models" / "small")
+    preset = project.run("tuneline", "preset", "presets/m4").stdout.split()
+    done = project.run("dvc", "exp", "run", *preset, "-S", "adapters.query_json.base=models/small")
+    assert "stages.train_mlx" in done.stdout
+    adapter = json.loads((project.root / "adapters/query_json/adapter.json").read_text("utf-8"))
+    assert adapter["backend"] == "mlx"
+    assert (project.root / "metrics/query_json/eval.json").is_file()
+
+
+@pytest.mark.soak  # a killed run that ends as one never killed says the same, and is always run
+def test_two_clean_runs_give_the_same_bytes(ran_project: Project, tmp_path: Path) -> None:
+    again = copy_project(tmp_path)
+    again.repro()
+    first, second = (output_hashes(p.root) for p in (ran_project, again))
+    assert first == second
+    assert any(name.endswith("adapter_model.safetensors") for name in first)
+
+
+def output_hashes(root: Path) -> dict[str, str]:
+    files = (path for name in ("data", "adapters", "metrics") for path in sorted((root / name).rglob("*")))
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.is_file()
+    }

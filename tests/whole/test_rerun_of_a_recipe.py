@@ -1,0 +1,37 @@
+"""What a remark in a recipe's own Python runs again: seen in a small copy of two systems that runs for real."""
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, Project, copy_project
+from tests.small_base import write_small_base
+from tests.whole.test_rerun import remark
+
+
+@pytest.fixture(scope="module")
+def two_systems(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """French_admin and succession, run once with a base that is made of nothing."""
+    project = copy_project(tmp_path_factory.mktemp("two systems"))
+    write_small_base(project.root / "models/small")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    params["recipes"] = ["french_admin", "succession"]
+    params["adapters"] = {name: params["adapters"][name] for name in params["recipes"]}
+    for adapter in params["adapters"].values():
+        adapter |= {"base": "models/small", "max-new-tokens": 4}
+        adapter["train"] |= {"epochs": 0.05, "batch-size": 8}
+    params["trim"] = {"max-tokens": 512, "over-long": "drop"}
+    params["bootstrap"]["samples"] = 20
+    (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    project.repro()
+    return project
+
+
+@pytest.mark.parametrize("path", ["recipes/french_admin/offline.py", "recipes/succession/records/rules.py"])
+def test_a_remark_in_a_recipes_python_runs_what_reads_the_recipe(two_systems: Project, path: str) -> None:
+    """An offline judge, a rule of law: four stage instances, of that recipe, and none that loads a model."""
+    remark(two_systems, path)
+    name = path.split("/")[1]
+    done = two_systems.run("dvc", "repro")
+    ran = [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+    assert ran == [f"{stage}@{name}" for stage in ("extract", "sdg", "curate", "eval")]
+    assert two_systems.repro() == []

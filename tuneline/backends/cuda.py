@@ -1,0 +1,115 @@
+"""transformers and peft: loads a base and an adapter, answers in batches. CUDA, or the CPU."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tuneline.models.base import Base
+
+# Read when torch loads. On a CPU that has other work too, threads that wait by spinning without an
+# end made a training step ten times slower (two cores, one of them busy); a short spin costs nothing.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+# Batches are left-padded: the answer starts at the same column in each row.
+
+
+def load_model(base: Base, quantization: str, precision: str = "float32") -> Any:
+    """The base on the device. 4bit is NF4 with bfloat16 arithmetic, on CUDA and on the CPU."""
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quiet_libraries()
+    config = None
+    if quantization == "4bit":
+        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(
+        base.source,
+        revision=base.revision,
+        dtype=getattr(torch, precision),
+        quantization_config=config,
+        device_map={"": device},
+    )
+    return model.eval()
+
+
+def vocabulary(model: Any) -> int:
+    """Tokens that the model has a logit for."""
+    return model.config.get_text_config().vocab_size
+
+
+def quiet_libraries() -> None:
+    """Only errors: what these libraries warn of here is their own future, and nobody's to mend."""
+    import logging
+    import warnings
+
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+def load_adapter(model: Any, folder: Path) -> Any:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(folder)).eval()
+
+
+def switch_adapter(model: Any, folder: Path) -> Any:
+    """Another adapter on the loaded base, in place; a base with an adapter is given."""
+    name = folder.resolve().as_posix().replace(".", "_")  # of a module, which takes no dot
+    if name not in model.peft_config:
+        model.load_adapter(str(folder), adapter_name=name)
+    model.set_adapter(name)
+    return model.eval()
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    stop: list[int],
+    constrain: Callable[[], Any] | None,
+) -> list[list[int]]:
+    """One batch, greedily: the new ids of each prompt, up to the first of `stop`.
+
+    `constrain` makes a matcher for one answer (see constraint.py); None leaves the model free.
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stop[0]
+    width = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+    config = GenerationConfig(do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=stop, pad_token_id=pad)
+    processors = [_Constrained([constrain() for _ in prompts], width)] if constrain else None
+    with torch.inference_mode():
+        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=processors)
+    return [_until(row[width:].tolist(), stop) for row in out]
+
+
+def _until(ids: list[int], stop: list[int]) -> list[int]:
+    return ids[: next((i for i, token in enumerate(ids) if token in stop), len(ids))]
+
+
+class _Constrained:
+    """A logits processor: each row has its matcher, which forbids what its grammar forbids."""
+
+    def __init__(self, matchers: list[Any], width: int) -> None:
+        self.matchers, self.width = matchers, width
+
+    def __call__(self, ids: Any, scores: Any) -> Any:
+        import llguidance.torch as bits
+
+        masks = bits.allocate_token_bitmask(len(self.matchers), scores.shape[-1])
+        for row, matcher in enumerate(self.matchers):
+            if ids.shape[1] > self.width and not matcher.is_stopped():
+                matcher.consume_token(int(ids[row, -1]))
+            bits.fill_next_token_bitmask(matcher, masks, row)  # the end token alone once the answer is whole
+        bits.apply_token_bitmask_inplace(scores, masks.to(scores.device))
+        return scores

@@ -1,0 +1,148 @@
+"""Scores of base and tuned on the same rows → the figures, their intervals, tables by group, and what went wrong."""
+
+import csv
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tuneline.files import Row, whole_file
+from tuneline.measuring.bootstrap import intervals
+from tuneline.measuring.score import F1, UNJUDGED, Score, rounded, summarize
+from tuneline.recipe.own import Measures
+from tuneline.teaching.ledger import Spend
+from tuneline.teaching.teacher import Teacher
+
+SIDES = ("base", "tuned")
+WORST = 12  # mistakes that the report tells
+Sides = dict[str, list[Score]]
+
+
+def wants_judge(measures: Measures) -> bool:
+    return getattr(measures, "ask", None) is not None
+
+
+def score_answers(
+    measures: Measures, rows: Sequence[Row], answers: Sequence[str], judge: Teacher | None
+) -> tuple[list[Score], Spend | None]:
+    """(the score of each answer, what the judgements cost). Without a judge no outcome is there to score by.
+
+    Raises click.ClickException when the judge cannot be asked; a judgement that is refused is no zero.
+    """
+    pairs = list(zip(rows, answers, strict=True))
+    if judge is None:
+        return [measures.score(row, answer, []) for row, answer in pairs], None
+    asked = [measures.ask(row, answer) for row, answer in pairs]
+    judge.pay(itertools.chain.from_iterable(asked), "judge", sum(map(len, asked)))
+    spend, scores = Spend(judge), []
+    for (row, answer), requests in zip(pairs, asked, strict=True):
+        outcomes = [judge.outcome(request) for request in requests]
+        for outcome in outcomes:
+            spend.add(outcome.keys)
+        scores.append(measures.score(row, answer, outcomes))
+    return scores, spend
+
+
+def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed: int) -> tuple[Row, Row]:
+    """(metrics, report): the figures of each side, and what stands beside them.
+
+    `samples`, `seed`: of the bootstrap.
+    """
+    figures, main = measures.FIGURES, main_figure(measures)
+    metrics = {
+        side: {name: rounded(value) for name, value in summarize(scores, figures).items()}
+        for side, scores in sides.items()
+    }
+    groups = dict.fromkeys(name for score in sides["tuned"] for name in score.groups)
+    report = {
+        "rows": len(sides["tuned"]),
+        "intervals": {side: drawn(scores, figures, samples, seed) for side, scores in sides.items()},
+        **{
+            f"per_{group}": {
+                side: by_group(scores, figures, group, samples, seed, main) for side, scores in sides.items()
+            }
+            for group in groups
+        },
+        "worst": worst(sides["tuned"]),
+    }
+    if tables := getattr(measures, "tables", None):
+        report |= tables(adapter, *(sides[side] for side in SIDES))
+    return metrics, report
+
+
+def drawn(scores: Sequence[Score], figures: Mapping[str, str], samples: int, seed: int) -> dict[str, list]:
+    return intervals(lambda picks: summarize(scores, figures, picks), len(scores), samples, seed)
+
+
+def main_figure(measures: Measures) -> str:
+    """The one by which groups are compared: the measures' `MAIN`, else F1 where there is one, else the first."""
+    return getattr(measures, "MAIN", None) or usual_main(measures.FIGURES)
+
+
+def usual_main(figures: Mapping[str, str]) -> str:
+    return next((name for name, how in figures.items() if how == F1), next(iter(figures)))
+
+
+def by_group(
+    scores: Sequence[Score], figures: Mapping[str, str], group: str, samples: int, seed: int, main: str | None = None
+) -> dict[str, Row]:
+    """A line for each value of the group: its rows, its figures, and the 95 % interval of the main one."""
+    table, main = {}, main or usual_main(figures)
+    for value in sorted({score.groups[group] for score in scores if group in score.groups}):
+        mine = [score for score in scores if score.groups.get(group) == value]
+        line = {name: rounded(figure) for name, figure in summarize(mine, figures).items()}
+        edges = drawn(mine, {main: figures[main]}, samples, seed)[main]
+        table[value] = {"rows": len(mine), **line, f"{main}_interval": edges}
+    return table
+
+
+def worst(scores: Sequence[Score], most: int = WORST) -> list[Row]:
+    """The commonest mistakes: one kind taken for another, and fields missed, invented or of another value."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for score in scores:
+        if score.pair and score.pair[1] not in (score.pair[0], UNJUDGED):
+            counts["answer", *score.pair] += 1
+        missed = Counter(path for path, _ in score.missed.elements())
+        invented = Counter(path for path, _ in score.invented.elements())
+        for given, paths in (
+            ("another value", missed & invented),
+            ("missed", missed - invented),
+            ("invented", invented - missed),
+        ):
+            for path, times in paths.items():
+                counts["field", path, given] += times
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
+    return [{"kind": k, "expected": e, "given": g, "times": n} for (k, e, g), n in ranked]
+
+
+def confusion(scores: Sequence[Score], figures: Mapping[str, str], main: str | None = None) -> list[tuple[str, str]]:
+    """What the heat map counts: (actual, predicted) of each answer.
+
+    Where answers are of no kind: (section of the record, what became of a field of it) of each field; where they are
+    no records either, (the row's first group, the main figure's tenth) of each answer.
+    """
+    if any(score.pair for score in scores):
+        return [score.pair for score in scores if score.pair]
+    counted = [
+        (path.split(".")[0], what)
+        for score in scores
+        for what in ("right", "missed", "invented")
+        for path, _ in getattr(score, what).elements()
+    ]
+    main = main or usual_main(figures)
+    return counted or [(next(iter(s.groups.values()), "all"), band(main, s.figures[main])) for s in scores]
+
+
+def band(name: str, value: float | None) -> str:
+    """The tenth that a share, 0 to 1, is in."""
+    if value is None:
+        return f"no {name}"
+    tenth = min(int(value * 10), 9)
+    return f"{name} {tenth / 10:.1f}–{(tenth + 1) / 10:.1f}"
+
+
+def write_confusion(path: Path, pairs: list[tuple[str, str]]) -> None:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("actual", "predicted"))
+        writer.writerows(pairs)

@@ -1,0 +1,63 @@
+"""An adapter folder: LoRA weights in PEFT's format, and all that predict needs beside the base.
+
+adapter_config.json          peft's, keys and lists sorted, the base by its folder or Hub id
+adapter_model.safetensors    float32
+adapter.json                 base folder, quantization, backend that trained it, what stands before a question
+system.md schema.json        the recipe's, as they were when it was trained
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel, ConfigDict
+
+from tuneline.files import write_json
+from tuneline.models.base import Base
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+class Adapter(BaseModel):
+    """`adapter.json`; paths are relative to the repository's root."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    base: Path
+    quantization: str
+    backend: str
+    prefix: str
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """Raises click.ClickException when the folder is no adapter of ours."""
+    try:
+        return Adapter.model_validate_json((folder / "adapter.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(
+            f"{folder} is no trained adapter ({' '.join(str(error).split())}); make it with `make repro`"
+        ) from None
+
+
+def lora_config(base: Base, rank: int, scale: float, dropout: float, target: str) -> dict[str, Any]:
+    """PEFT's configuration as plain values. alpha = scale × rank: the rank does not change the update's size."""
+    return {
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": scale * rank,
+        "lora_dropout": dropout,
+        "target_modules": base.pattern(target),
+    }
+
+
+def write_adapter(
+    folder: Path, config: dict[str, Any], adapter: Adapter, base: Base, system: str, schema: Path
+) -> None:
+    """Everything but the weights, which the trainer writes as WEIGHTS."""
+    peft = {"peft_type": "LORA", "base_model_name_or_path": base.source, "revision": base.revision, **config}
+    write_json(folder / "adapter_config.json", {**dict(sorted(peft.items())), "inference_mode": True})
+    write_json(folder / "adapter.json", json.loads(adapter.model_dump_json()))
+    (folder / "system.md").write_text(f"{system}\n", encoding="utf-8")
+    shutil.copyfile(schema, folder / "schema.json")

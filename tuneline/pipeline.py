@@ -1,0 +1,32 @@
+"""How dvc.yaml would call a stage: for what runs beside the pipeline and must agree with it."""
+
+import importlib
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def stage_options(root: Path, stage: str) -> dict[str, Any]:
+    """The options with which DVC would run a stage, as its own click command reads them.
+
+    Raises click.ClickException when dvc.yaml has no such stage, or DVC cannot read it with params.yaml.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            commands = {found.name: found.cmd for found in repo.index.stages if getattr(found, "name", None)}
+    except DvcException as error:
+        raise click.ClickException(f"{root}: {' '.join(str(error).split())}") from None
+    if stage not in commands:
+        kind = stage.split("@")[0]
+        known = ", ".join(sorted(name.split("@")[1] for name in commands if name.startswith(f"{kind}@")))
+        raise click.ClickException(f"dvc.yaml has no stage {stage}; there is one for {known}")
+    os.environ.setdefault("DVC_ROOT", str(root))
+    words = shlex.split(os.path.expandvars(commands[stage]))
+    command: click.Command = importlib.import_module(words[2]).main
+    return command.make_context(stage, words[3:]).params

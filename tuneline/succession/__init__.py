@@ -1,1 +1,0 @@
-"""A corpus of French succession cases, written to order, and its records."""

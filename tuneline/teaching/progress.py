@@ -1,0 +1,44 @@
+"""A bar on stderr for paid calls: done, cached, failed, calls/s, tokens/s, spend, time left."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from tuneline.teaching.teacher import Teacher
+
+INTERVAL = 0.2  # seconds between two drawings
+
+
+class Progress:
+    def __init__(self, label: str, total: int | None, teacher: "Teacher") -> None:
+        self.label, self.total, self.teacher = label, total, teacher
+        self.done = self.tokens = 0
+
+    def __enter__(self) -> Self:
+        from tqdm import tqdm
+
+        self.start = self.drawn = time.monotonic()
+        form = "{l_bar}{bar:20}| {n_fmt}/{total_fmt} {postfix} [{elapsed}<{remaining}]"
+        self.bar = tqdm(total=self.total, desc=self.label, file=sys.stderr, bar_format=form, mininterval=0)
+        return self
+
+    def update(self, done: int = 0, tokens: int = 0) -> None:
+        self.done += done
+        self.tokens += tokens
+        if time.monotonic() - self.drawn >= INTERVAL:
+            self._draw()
+
+    def _draw(self) -> None:
+        self.drawn = time.monotonic()
+        passed = max(self.drawn - self.start, 1e-9)
+        teacher = self.teacher
+        cached, failed = f"{teacher.cached} cached", f"{len(teacher.failures)} failed"
+        speed = f"{teacher.calls / passed:.0f} calls/s, {self.tokens / passed:.0f} tok/s"
+        self.bar.set_postfix_str(f"{cached}, {failed}, {speed}, ${teacher.spent:.3f}", refresh=False)
+        self.bar.n = self.done + teacher.cached
+        self.bar.refresh()
+
+    def __exit__(self, *_: object) -> None:
+        self._draw()
+        self.bar.close()

@@ -1,0 +1,110 @@
+"""What is asked and what comes back: the types that the log, the providers and the teacher share."""
+
+import json
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import jsonschema
+
+from tuneline.files import dump_json
+from tuneline.teaching.log import Answer
+
+BYTES_A_TOKEN = 4  # a rough mean for English and French text
+
+
+@dataclass(frozen=True)
+class Request:
+    """One structured question. `facts`: what it was written from; only the offline provider reads it.
+
+    `number` tells apart questions that are asked in the same words, to have several answers.
+    """
+
+    messages: tuple[tuple[str, str], ...]  # (role, content)
+    schema: dict[str, Any] = field(hash=False)
+    facts: dict[str, Any] = field(hash=False, default_factory=dict)
+    number: int = 0
+
+    def again(self, answer: str, fault: str) -> "Request":
+        """The same question with what was wrong with the last answer: another key, a new answer."""
+        *before, (role, content) = self.messages
+        shown = f"\n\nYour last answer was:\n\n{answer}" if answer else ""
+        more = f"{content}{shown}\n\nThat answer cannot be used: {fault}. Answer again."
+        return replace(self, messages=(*before, (role, more)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a request: a value that obeys the schema, or the reason why there is none."""
+
+    value: Any
+    reason: str | None  # None, or: invalid, cut, empty, refusal
+    detail: str
+    keys: tuple[str, ...]  # of the answers it took, in their order
+    text: str
+
+
+class Unanswered(Exception):
+    """Worth another attempt: a time-out, a reset, 429 or 5xx. `after`: seconds that the service asks for."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Hopeless(Exception):
+    """No attempt can help: a wrong key, an unknown model, a malformed request."""
+
+
+class Stopped(Exception):
+    """The budget is spent."""
+
+
+Missing = tuple[str, Request]  # the key that the log lacks, and what to ask for it
+Unsettled = tuple[Request, Missing]  # a request as it was made, and what its outcome lacks
+
+
+class Provider(Protocol):
+    async def answer(self, request: Request) -> Answer:
+        """Raises Unanswered or Hopeless."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def fault_in(answer: Answer, validator: jsonschema.Draft202012Validator) -> tuple[Any, str | None, str]:
+    """(value, reason, detail); the reason is None when the value obeys the schema."""
+    if answer.finish == "refusal":
+        return None, "refusal", " ".join(answer.text.split())[:200] or "the model declined"
+    if answer.finish == "length":
+        return None, "cut", f"it was cut after {answer.tokens_out} tokens; be shorter"
+    if not answer.text.strip():
+        return None, "empty", "it was empty"
+    try:
+        value = json.loads(answer.text, parse_constant=_finite, parse_float=_finite)
+        wrong = next(iter(sorted(validator.iter_errors(value), key=lambda e: e.json_path)), None)
+    except (ValueError, RecursionError) as error:
+        return None, "invalid", f"it is not JSON: {error}"
+    if wrong:
+        return None, "invalid", f"{wrong.json_path} {wrong.message[:200]}"
+    return value, None, ""
+
+
+def _finite(figures: str) -> float:
+    if not math.isfinite(number := float(figures)):
+        raise ValueError(f"{figures} is no number of JSON")
+    return number
+
+
+def with_usage(answer: Answer, request: Request) -> Answer:
+    """The answer, with an estimate of its tokens where the service reports none: it is not free for that."""
+    if answer.tokens_in or answer.tokens_out:
+        return answer
+    long = len(answer.text.encode("utf-8", "surrogatepass"))
+    return replace(answer, tokens_in=most_tokens(request) // BYTES_A_TOKEN, tokens_out=long // BYTES_A_TOKEN)
+
+
+def most_tokens(request: Request) -> int:
+    """A bound on the tokens of a request: a token of a byte-level vocabulary has at least one byte."""
+    written = sum(len(content.encode("utf-8", "surrogatepass")) for _, content in request.messages)
+    return written + len(dump_json(request.schema)) + 64
