@@ -25,7 +25,8 @@ ENVIRONMENT = {
     "GIT_COMMITTER_NAME": "test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
 }
-ENVIRONMENT.pop("DVC_ROOT", None)
+for inherited in ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make in `make test` would tell its folders
+    ENVIRONMENT.pop(inherited, None)
 # A shell starts what it runs in the background with SIGINT ignored, and what tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

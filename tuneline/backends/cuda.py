@@ -105,11 +105,14 @@ class _Constrained:
 
     def __call__(self, ids: Any, scores: Any) -> Any:
         import llguidance.torch as bits
+        import torch
 
         masks = bits.allocate_token_bitmask(len(self.matchers), scores.shape[-1])
         for row, matcher in enumerate(self.matchers):
             if ids.shape[1] > self.width and not matcher.is_stopped():
                 matcher.consume_token(int(ids[row, -1]))
             bits.fill_next_token_bitmask(matcher, masks, row)  # the end token alone once the answer is whole
-        bits.apply_token_bitmask_inplace(scores, masks.to(scores.device))
+        # It would compile its kernel: that wants a C++ compiler, and an environment whose path has no space.
+        with torch.compiler.set_stance("force_eager"):
+            bits.apply_token_bitmask_inplace(scores, masks.to(scores.device))
         return scores
