@@ -1,5 +1,6 @@
 """What an answer is worth, by a judge that sees the reference: behaviour, facts asked for, invention, a score."""
 
+from functools import cache
 from pathlib import Path
 
 import click
@@ -42,6 +43,11 @@ JUDGEMENT = {
 }
 
 
+@cache
+def rubric() -> str:
+    return read_prompt(RUBRIC)
+
+
 def ask(row: Row, answer: str) -> list[Request]:
     """The judge sees the reference; the model never did. Raises click.ClickException for a row without fields."""
     if "fields" not in row:
@@ -55,7 +61,7 @@ def ask(row: Row, answer: str) -> list[Request]:
         "missing_info": fields["missing_info"],
         "reference": fields["answer"],
     }
-    return [Request((("user", fill(read_prompt(RUBRIC), facts, "rubric")),), JUDGEMENT, facts)]
+    return [Request((("user", fill(rubric(), facts, "rubric")),), JUDGEMENT, facts)]
 
 
 def score(row: Row, answer: str, outcomes: list[Outcome]) -> Score:

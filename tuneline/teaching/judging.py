@@ -1,5 +1,6 @@
 """What a judge is asked about a training row, and the form of its judgement."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,10 @@ def row_request(row: Row, rubric: str) -> Request:
 def judge_by_rules(recipe: Path) -> Rules:
     """The recipe's offline.py in place of a model. Raises click.ClickException, when it is asked, if there is none."""
 
-    def judge(request: Request) -> Any:
+    @cache  # once, and only where it is asked: another provider needs no offline.py
+    def rules() -> Any:
         if not has_door(recipe, "offline"):
             raise click.ClickException(f"{recipe} has no offline.py to judge by; set judge.provider in params.yaml")
-        return open_door(recipe, "offline").answer(request.facts)
+        return open_door(recipe, "offline")
 
-    return judge
+    return lambda request: rules().answer(request.facts)
