@@ -75,14 +75,20 @@ def make_row(body: Row, source: str, line: int, origin: str = "source", **extra:
 
 
 def question(row: Row) -> str:
-    """What the row asks, folded: rows that ask the same belong together."""
+    """Everything that precedes the last answer, folded: rows that ask the same belong together."""
     if "text" in row:
         return row["text"].casefold()
-    return " ".join(m["content"] for m in row["messages"] if m["role"] == "user").casefold()
+    return " ".join(map(_said, row["messages"][:-1])).casefold()
 
 
 def answer(row: Row) -> str:
-    return row["text"] if "text" in row else row["messages"][-1]["content"]
+    """The last message as written: its content, and its tool calls as compact JSON where it has some."""
+    return row["text"] if "text" in row else _said(row["messages"][-1])
+
+
+def _said(message: Row) -> str:
+    calls = message.get("tool_calls")
+    return " ".join(filter(None, (message.get("content"), dump_json(calls) if calls else "")))
 
 
 def visible(text: str) -> str:

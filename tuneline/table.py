@@ -43,8 +43,10 @@ def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
     Console(width=WIDTH).print(table)
 
 
-def show_counts(title: str, rows_in: int, rows_out: int, dropped: list[dict]) -> None:
-    """Prints what became of a stage's rows: kept, and dropped by reason."""
+def show_counts(
+    title: str, rows_in: int, rows_out: int, dropped: list[dict], of_these: dict[str, int] | None = None
+) -> None:
+    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: what else is said of those kept."""
     table = Table(title=title, title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("what became of them")
@@ -52,6 +54,8 @@ def show_counts(title: str, rows_in: int, rows_out: int, dropped: list[dict]) ->
     for reason, count in Counter(row["reason"] for row in dropped).most_common():
         table.add_row(f"-{count}", reason)
     table.add_row(str(rows_out), "kept")
+    for what, count in (of_these or {}).items():
+        table.add_row(f"({count})", f"of these: {what}")
     Console(width=WIDTH).print(table)
 
 
