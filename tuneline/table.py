@@ -46,7 +46,7 @@ def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
 def show_counts(
     title: str, rows_in: int, rows_out: int, dropped: list[dict], of_these: dict[str, int] | None = None
 ) -> None:
-    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: what else is said of those kept."""
+    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: more about those kept."""
     table = Table(title=title, title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("what became of them")
