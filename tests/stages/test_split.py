@@ -28,16 +28,40 @@ def where(sets: dict[str, list[dict]]) -> dict[str, str]:
 
 NAMES = st.integers(0, 60).map(str)
 MANY = st.lists(NAMES, max_size=25, unique=True).map(lambda names: [row(n, f"g{int(n) % 20}") for n in names])
+SINGLE = st.lists(NAMES, max_size=25, unique=True).map(lambda names: [row(n) for n in names])
 SHARE = st.floats(0, 0.5)
 
 
 @settings(deadline=None, max_examples=50)
-@given(MANY, MANY, SHARE, SHARE, st.integers())
-def test_rows_that_are_added_move_none(old: list[dict], new: list[dict], valid: float, test: float, seed: int) -> None:
+@given(SINGLE, SINGLE, SHARE, SHARE, st.integers())
+def test_a_group_that_is_added_moves_one_over_a_boundary_at_most(
+    old: list[dict], new: list[dict], valid: float, test: float, seed: int
+) -> None:
     before = where(split(old, FREE, valid, test, seed))
-    known = {one["id"] for one in old}
-    after = where(split([*(one for one in new if one["id"] not in known), *old], FREE, valid, test, seed))
-    assert {name: after[name] for name in before} == before
+    added = [one for one in new if one["id"] not in before]
+    after = where(split([*added, *old], FREE, valid, test, seed))
+    for boundary in ({"test"}, {"test", "valid"}):
+        moved = [name for name, place in before.items() if (place in boundary) != (after[name] in boundary)]
+        assert len(moved) <= len(added)
+
+
+@settings(deadline=None, max_examples=50)
+@given(MANY, SHARE, SHARE, st.integers())
+def test_the_order_of_the_rows_moves_none(rows: list[dict], valid: float, test: float, seed: int) -> None:
+    assert where(split(rows, FREE, valid, test, seed)) == where(split(rows[::-1], FREE, valid, test, seed))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.integers(1, 30), min_size=3, max_size=80), SHARE, SHARE, st.integers())
+def test_shares_hold_within_a_group(sizes: list[int], valid: float, test: float, seed: int) -> None:
+    assume(valid + test < 0.95)
+    rows = [row(f"{group}/{i}", f"g{group}") for group, size in enumerate(sizes) for i in range(size)]
+    sets = split(rows, FREE, valid, test, seed)
+    for name, share in (("valid", valid), ("test", test)):
+        assert abs(len({one["group"] for one in sets[name]}) - share * len(sizes)) <= 1
+        assert abs(len(sets[name]) - share * len(rows)) <= max(sizes)
+        assert bool(sets[name]) == bool(share)
+    assert sets["train"]
 
 
 TESTS = st.lists(NAMES, max_size=6, unique=True).map(
