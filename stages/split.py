@@ -5,7 +5,8 @@ set, and then validation has all of it. Where answers are labels, each label has
 are for training only, and go when their lineage touches a validation or test group.
 
 Stable when rows are added, as far as shares that hold allow: rows of a known group move nothing, and a new group moves
-at most one group over each boundary between two sets, the one that is nearest to it by hash. The same for all adapters
+at most one group over each boundary between two sets, the one that is nearest to it by hash (two in sets of so few
+groups that one is more than was asked for). The same for all adapters
 of a recipe: the second --rows are the recipe's, of which the first are those that fit the adapter's base.
 
     python -m stages.split --rows data/query_json/trim.jsonl --rows data/query_json/curate.jsonl \\
@@ -43,9 +44,11 @@ def wanted(count: int, shares: Shares) -> dict[str, int]:
 
     Training keeps one, unless it has no share itself.
     """
-    test = max(1, int(shares["test"] * count + 0.5)) if shares["test"] else 0
-    both = int(sum(shares.values()) * count + 0.5)  # rounded as one: an added group moves one over its end at most
-    sizes = {"valid": max(1, both - test) if shares["valid"] else 0, "test": test}
+    valid, test = shares["valid"] * count, shares["test"] * count
+    # Rounded as one, so that an added group moves one over the end of both at most; not where test has one too many.
+    both = int(valid + (test if test >= 0.5 else 0) + 0.5)
+    sizes = {"valid": both - int(test + 0.5), "test": int(test + 0.5)}
+    sizes = {name: max(1, sizes[name]) if share else 0 for name, share in shares.items()}
     most = count - 1 if sum(shares.values()) < 1 else count
     while sum(sizes.values()) > max(0, most):
         sizes[max(sizes, key=lambda name: (sizes[name], name == "test"))] -= 1
@@ -133,7 +136,8 @@ def divided(rows: list[Row], settings: Split, held_out: float, tell: Tell) -> se
         and len({_reply(row) for row in members if "set" in row}) > 1
     }
     if mixed:
-        tell(f"{len(mixed)} groups with held-out rows are one question with several answers: divided by answer")
+        are = "1 group with held-out rows is" if len(mixed) == 1 else f"{len(mixed)} groups with held-out rows are each"
+        tell(f"{are} one question with several answers: divided by answer")
     named = {*settings.valid_groups, *settings.test_groups}
     free = {g: m for g, m in groups.items() if g not in named and not any("set" in row for row in m)}
     sizes = {group: len(members) for group, members in free.items()}
