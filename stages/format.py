@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
+from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import IGNORED, Chat, Rendered, Tokens, load_chat
 from tuneline.rendering.preamble import Preamble, read_preamble
@@ -20,8 +20,7 @@ from tuneline.rendering.tokens import SETS, write_tokenizer_name, write_tokens
 
 def chat_row(row: Row, preamble: Preamble) -> Row:
     body = {"text": row["text"]} if "text" in row else {"messages": preamble.before(row["messages"])}
-    fields = {"fields": row["fields"]} if "fields" in row else {}
-    return {"id": row["id"], **body, **fields}
+    return {"id": row["id"], **body, **{key: row[key] for key in ("tools", "fields") if key in row}}
 
 
 def check_prompt(row: Row, rendered: Rendered, chat: Chat) -> None:
@@ -29,10 +28,10 @@ def check_prompt(row: Row, rendered: Rendered, chat: Chat) -> None:
 
     Raises click.ClickException when the template writes something else there.
     """
-    if "text" in row:
+    if "text" in row or row["messages"][-1].get("weight") == 0:
         return
     text, spans = rendered
-    if not spans or text[: spans[-1][0]] != chat.prompt(row["messages"][:-1]):
+    if not spans or text[: spans[-1][0]] != chat.prompt(row["messages"][:-1], row.get("tools")):
         raise click.ClickException(
             f"row {row['id']}: the chat template's generation prompt differs from what precedes the "
             "answer in training; correct the template"
@@ -68,7 +67,7 @@ def main(
     counts = {}
     with whole_folder(chat_folder) as chats, whole_folder(tokens_folder) as tokens:
         for name in (*SETS, "test"):
-            rows = read_jsonl(split_folder / f"{name}.jsonl")
+            rows = read_rows(split_folder / f"{name}.jsonl")
             write_jsonl(chats / f"{name}.jsonl", (chat_row(row, preamble) for row in rows))
             rendered = [chat.render(row) for row in rows]
             for row, text_and_spans in zip(rows, rendered, strict=True):

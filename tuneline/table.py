@@ -1,6 +1,7 @@
 """Tables for the terminal, at most 100 columns wide."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -43,8 +44,10 @@ def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
     Console(width=WIDTH).print(table)
 
 
-def show_counts(title: str, rows_in: int, rows_out: int, dropped: list[dict]) -> None:
-    """Prints what became of a stage's rows: kept, and dropped by reason."""
+def show_counts(
+    title: str, rows_in: int, rows_out: int, dropped: list[dict], beside: Mapping[str, int] | None = None
+) -> None:
+    """Prints what became of a stage's rows: dropped by reason, and kept. `beside`: what else is told of those."""
     table = Table(title=title, title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("what became of them")
@@ -52,6 +55,9 @@ def show_counts(title: str, rows_in: int, rows_out: int, dropped: list[dict]) ->
     for reason, count in Counter(row["reason"] for row in dropped).most_common():
         table.add_row(f"-{count}", reason)
     table.add_row(str(rows_out), "kept")
+    for what, count in (beside or {}).items():
+        if count:
+            table.add_row(str(count), what)
     Console(width=WIDTH).print(table)
 
 

@@ -17,7 +17,8 @@ from tests.recipe_folder import write_recipe
 from tests.servers.scripted_server import scripted
 from tests.teaching import asking, flags, settings
 from tuneline.files import read_jsonl, write_jsonl
-from tuneline.rows import make_row, read_form
+from tuneline.recipe.forms import read_form
+from tuneline.rows import make_row
 from tuneline.teaching.options import Settings
 
 SCHEMA = {"type": "object", "properties": {"type": {"enum": ["search", "count"]}, "n": {"type": "integer"}}}

@@ -113,7 +113,7 @@ def test_an_unknown_key_names_the_valid_ones(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "r", {"train.jsonl": GOOD}, extract={"max-rejects": 1}, curate={"near": 1})
     fails(
         run(recipe),
-        "extract.max-rejects: unknown key; valid keys are train, valid, test, form, fields, encoding, kind, max",
+        "extract.max-rejects: unknown key; valid keys are train, valid, test, form, fields, encoding, columns, kind",
         "curate.near: unknown key; valid keys are near-duplicate, same-group, contamination",
     )
 
@@ -125,7 +125,7 @@ def test_an_unknown_section_and_an_unknown_key_in_a_list_name_the_valid_ones(tmp
     (recipe / "recipe.yaml").write_text(text)
     fails(
         run(recipe),
-        "splits: unknown key; valid keys are extract, prefix, sdg, curate, split, eval",
+        "splits: unknown key; valid keys are extract, prefix, sdg, curate, trim, split, eval",
         "sdg.strategies.0.temperature: unknown key; valid keys are kind, name, file, rows, lowercase, seed",
     )
 

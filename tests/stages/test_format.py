@@ -13,10 +13,11 @@ from tests.chat_templates import CHATML, DATE, HABITS, make_chat, make_tokenizer
 from tests.conftest import ROOT
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.models.base import read_base
+from tuneline.recipe.forms import read_form
 from tuneline.rendering.chat import IGNORED, Chat, Tokens, load_chat
 from tuneline.rendering.preamble import Preamble
 from tuneline.rendering.tokens import read_tokens, write_tokenizer_name, write_tokens
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 TINY = ROOT / "models/tiny"
 SYSTEM = {"role": "system", "content": "Be brief."}

@@ -15,8 +15,9 @@ from tests.stages.test_train_cuda import PREAMBLE, train, work  # noqa: F401
 from tuneline.answering.predictor import Predictor, open_adapter
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.models.base import read_base
+from tuneline.recipe.forms import read_form
 from tuneline.rendering.preamble import Preamble
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 QUESTIONS = ["mails from Bo", "combien de tickets hier", "x", "same for Slack, newest first, and the one before"]
 ROWS = [

@@ -19,7 +19,7 @@ def two_systems(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for adapter in params["adapters"].values():
         adapter |= {"base": "models/small", "max-new-tokens": 4}
         adapter["train"] |= {"epochs": 0.05, "batch-size": 8}
-    params["trim"] = {"max-tokens": 512, "over-long": "drop"}
+    params["trim"] = {"max-tokens": 512}
     params["bootstrap"]["samples"] = 20
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     project.repro()

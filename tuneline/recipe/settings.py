@@ -9,6 +9,7 @@ import click
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tuneline.recipe.forms import IGNORE, KEYS
 from tuneline.recipe.tasks import Task
 
 
@@ -45,7 +46,8 @@ class Form(Section):
 class Files(Section):
     """The files of source/ that hold the rows, by the set that they are of.
 
-    With a `form`, a record's own fields are kept, checked by the JSON Schema of `fields` in source/.
+    With a `form`, a record's own fields are kept, checked by the JSON Schema of `fields` in source/. `columns`: a
+    record's own key → the form's key that it is, or `ignore` for one that may go.
     """
 
     train: list[str]
@@ -54,11 +56,15 @@ class Files(Section):
     form: Form | None = None
     fields: str | None = None
     encoding: str = "detect"
+    columns: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _fields_have_a_form(self) -> Self:
         if self.fields and not self.form:
             raise ValueError("fields are only checked where there is a form; add one, or take fields out")
+        unknown = sorted(set(self.columns.values()) - {*KEYS, IGNORE})
+        if unknown and not self.form:
+            raise ValueError(f"columns: {', '.join(unknown)} is no form's key; known are {', '.join(KEYS)}, {IGNORE}")
         return self
 
 
@@ -166,6 +172,13 @@ class Curate(Section):
     judge: Judged | None = None
 
 
+class Trim(Section):
+    """What becomes of a row that is longer than trim.max-tokens. `cut_from`: the end of a question that gives way."""
+
+    over_long: Literal["drop", "cut"]
+    cut_from: Literal["start", "end"] = "end"
+
+
 class Split(Section):
     """Named groups go where they are named; a set that names none has its share of the rest, by hash."""
 
@@ -202,6 +215,7 @@ class Recipe(Section):
     prefix: dict[str, str]
     sdg: Sdg
     curate: Curate
+    trim: Trim
     split: Split
     eval: Annotated[JsonEval | TaskEval | OwnEval, Field(discriminator="measures")]
 

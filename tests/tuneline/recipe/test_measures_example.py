@@ -15,8 +15,9 @@ from tests.conftest import ROOT
 from tests.recipe_folder import RECIPE, write_recipe
 from tests.teaching import flags, settings
 from tuneline.files import read_jsonl, write_jsonl
+from tuneline.recipe.forms import read_form
 from tuneline.recipe.own import open_door
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall((ROOT / "docs/measures.md").read_text("utf-8"))
