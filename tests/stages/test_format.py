@@ -1,12 +1,14 @@
 """format: token files that both trainers read, chat files that others read, the same bytes every time."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from stages.format import main
 from tests.chat_templates import CHATML, DATE, HABITS, make_chat, make_tokenizer
@@ -90,6 +92,21 @@ def test_token_files_are_int32_and_of_any_length(tmp_path: Path, tiny: Chat) -> 
     assert [Tokens(one["input_ids"], one["labels"]) for one in data] == rows
 
 
+def test_a_token_file_says_nothing_but_the_tokens(made: Path) -> None:
+    for name in ("train", "valid"):
+        file = parquet.ParquetFile(made / f"tokens/{name}.parquet")
+        assert file.metadata.metadata is None  # of pandas or of Arrow
+        assert file.metadata.created_by == f"parquet-cpp-arrow version {version('pyarrow')}"
+
+
+def test_mapping_over_the_tokens_leaves_no_file(made: Path, tiny: Chat) -> None:
+    before = sorted(made.rglob("*"))
+    for data in read_tokens(made / "tokens", tiny).values():
+        assert len(data.map(lambda row: {"more": 1}).sort("more")) == len(data)
+        assert data.cache_files == []
+    assert sorted(made.rglob("*")) == before
+
+
 def test_the_counts_are_those_of_the_tokens(made: Path, tiny: Chat) -> None:
     counts = json.loads((made / "format.json").read_text())
     for name in ("train", "valid"):
@@ -129,7 +146,7 @@ def test_two_runs_write_the_same_bytes(made: Path, tmp_path: Path) -> None:
     assert once == again
     assert sorted(name for name in once if not name.startswith(("split", "preamble"))) == [
         "chat/test.jsonl", "chat/train.jsonl", "chat/valid.jsonl", "format.json",
-        "tokens/tokenizer.json", "tokens/train.arrow", "tokens/valid.arrow",
+        "tokens/tokenizer.json", "tokens/train.parquet", "tokens/valid.parquet",
     ]  # fmt: skip
 
 
@@ -200,11 +217,11 @@ def test_a_prompt_unlike_the_training_is_refused_in_whichever_row(tmp_path: Path
 
 def test_a_template_without_an_end_leaves_the_old_output(tmp_path: Path) -> None:
     assert run(tmp_path).exit_code == 0
-    before = (tmp_path / "tokens/train.arrow").read_bytes()
+    before = (tmp_path / "tokens/train.parquet").read_bytes()
     result = run(tmp_path, base=base_with(tmp_path / "base", CHATML.replace("<|im_end|>", "")))
     assert result.exit_code == 1
     assert "Error: row" in result.output
-    assert (tmp_path / "tokens/train.arrow").read_bytes() == before
+    assert (tmp_path / "tokens/train.parquet").read_bytes() == before
 
 
 @pytest.mark.parametrize(
