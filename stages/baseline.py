@@ -1,4 +1,4 @@
-"""Test rows → what the untuned base answers to them; no LoRA knob reruns this.
+"""Test rows → what the untuned base answers to them, or the bits of those that are only text; no LoRA knob reruns this.
 
     python -m stages.baseline --backend cuda --base models/tiny --quantization none \\
         --preamble data/query_json/preamble.json --test data/query_json/split/test.jsonl \\
@@ -34,7 +34,7 @@ def main(
     schema: Path,
     out: Path,
     batch_size: int,
-    max_new_tokens: int,
+    max_new_tokens: int | str,
     constrain: bool,
 ) -> None:
     held = schema if constrain else None

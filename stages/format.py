@@ -3,7 +3,7 @@
     python -m stages.format --split data/query_json/split \\
         --preamble data/query_json/preamble.json --base models/tiny \\
         --chat data/query_json/chat --tokens data/query_json/tokens \\
-        --metrics metrics/query_json/format.json
+        --metrics metrics/query_json/format.json --max-new-tokens 192
 """
 
 import gc
@@ -14,6 +14,7 @@ import click
 from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import IGNORED, Chat, Rendered, Tokens, load_chat
+from tuneline.rendering.lengths import Most, check_room
 from tuneline.rendering.preamble import Preamble, read_preamble
 from tuneline.rendering.tokens import SETS, write_tokenizer_name, write_tokens
 
@@ -54,6 +55,7 @@ def count_tokens(rows: list[Tokens]) -> dict[str, int]:
 @click.option("--chat", "chat_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--tokens", "tokens_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
+@click.option("--max-new-tokens", type=Most(), required=True, help="Of an answer: every test row's must fit.")
 def main(
     split_folder: Path,
     preamble_path: Path,
@@ -61,6 +63,7 @@ def main(
     chat_folder: Path,
     tokens_folder: Path,
     metrics: Path,
+    max_new_tokens: int | str,
 ) -> None:
     preamble = read_preamble(preamble_path)
     chat = load_chat(read_base(base_folder), preamble)
@@ -72,6 +75,8 @@ def main(
             rendered = [chat.render(row) for row in rows]
             for row, text_and_spans in zip(rows, rendered, strict=True):
                 check_prompt(row, text_and_spans, chat)
+            if name == "test":
+                check_room(max_new_tokens, chat, rows, str(split_folder / "test.jsonl"))
             if name in SETS:
                 encoded = chat.encode(rows, rendered)
                 write_tokens(tokens, name, encoded)

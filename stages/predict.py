@@ -1,4 +1,4 @@
-"""Adapter and test rows → what the adapter answers to them.
+"""Adapter and test rows → what the adapter answers to them, or the bits of those that are only text.
 
     python -m stages.predict --backend cuda --adapter adapters/query_json \\
         --test data/query_json/split/test.jsonl --out data/query_json/answers.jsonl \\
@@ -26,7 +26,7 @@ def main(
     test: Path,
     out: Path,
     batch_size: int,
-    max_new_tokens: int,
+    max_new_tokens: int | str,
     constrain: bool,
 ) -> None:
     trained_by = read_adapter(adapter_folder).backend

@@ -84,9 +84,12 @@ def test_a_base_that_is_no_folders_name(base: Any, root: Path) -> None:
         ({"base": "models/none"}, "base: there is no models/none/base.yaml; see models/tiny"),
         ({"quantization": "8bit"}, "quantization: '8bit' is none of none, 4bit"),
         ({"quantization": None}, "quantization: None is none of none, 4bit"),
-        ({"max-new-tokens": "16; touch pwned"}, "max-new-tokens: '16; touch pwned' is no number of tokens"),
-        ({"max-new-tokens": True}, "max-new-tokens: True is no number of tokens"),
-        ({"max-new-tokens": 1.5}, "max-new-tokens: 1.5 is no number of tokens"),
+        (
+            {"max-new-tokens": "16; touch pwned"},
+            "max-new-tokens: '16; touch pwned' is no number of tokens; write one, or auto",
+        ),
+        ({"max-new-tokens": True}, "max-new-tokens: True is no number of tokens; write one, or auto"),
+        ({"max-new-tokens": 1.5}, "max-new-tokens: 1.5 is no number of tokens; write one, or auto"),
         ({"recipe": "two-b_3"}, "recipe: 'two-b_3' is not in recipes, which has one"),
     ],
 )

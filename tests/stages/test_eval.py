@@ -75,7 +75,7 @@ def words(recipe: Path, to: Path, judge: Settings | None = None, samples: int = 
         "samples": samples,
         "seed": 0,
     }
-    paths |= {name: to / f"{name}.jsonl" for name in ("test", "baseline", "tuned")}
+    paths |= {name: to / f"{name}.jsonl" for name in ("train", "test", "baseline", "tuned")}
     paths |= {name: to / name for name in OUTPUTS}
     given = [word for flag, value in paths.items() for word in (f"--{flag}", str(value))]
     return [*given, *flags(judge or settings(provider="offline"))]
@@ -83,7 +83,8 @@ def words(recipe: Path, to: Path, judge: Settings | None = None, samples: int = 
 
 def answered(to: Path, base: list[str] = BASE, tuned: list[str] = TUNED) -> None:
     """The files that split, baseline and predict write."""
-    write_jsonl(to / "test.jsonl", ROWS)
+    for name in ("train", "test"):
+        write_jsonl(to / f"{name}.jsonl", ROWS)
     for name, said in (("baseline", base), ("tuned", tuned)):
         write_jsonl(
             to / f"{name}.jsonl", ({"id": row["id"], "answer": text} for row, text in zip(ROWS, said, strict=True))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 import click
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tuneline.recipe.forms import IGNORE, KEYS
 from tuneline.recipe.tasks import Task
@@ -193,10 +193,46 @@ class JsonEval(Section):
     intent: str
 
 
-class OwnEval(Section):
-    """Answers are measured by the recipe's measures.py."""
+def fold_label(text: str) -> str:
+    """What of a label is compared."""
+    return text.strip().casefold()
 
-    measures: Literal["own"]
+
+class LabelEval(Section):
+    """Answers are labels: those of the references and of `labels`. Case and outer white space do not count."""
+
+    measures: Literal["labels"]
+    labels: list[str] = Field(default=[], description="all that a reference may be; none: whatever the references are")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _are_texts(cls, labels: Any) -> Any:
+        """YAML reads a bare `yes` as a truth, and 1 as a number: both are meant as they stand in the rows."""
+        unquoted = [one for one in labels if not isinstance(one, str)] if isinstance(labels, list) else []
+        if unquoted:
+            raise ValueError(f"quote {', '.join(map(repr, unquoted))}: a label is a text")
+        return labels
+
+    @field_validator("labels")
+    @classmethod
+    def _are_several(cls, labels: list[str]) -> list[str]:
+        known = [fold_label(one) for one in labels]
+        if "" in known or len(set(known)) < len(known):
+            raise ValueError("a label is empty or there twice; case and outer white space do not count")
+        return labels
+
+
+class TextEval(Section):
+    """Answers are texts, compared with the reference, and scored 0 to 10 by a judge where a rubric is named."""
+
+    measures: Literal["text"]
+    rubric: str | None = Field(default=None, description="a file of judge/; null: not judged")
+
+
+class BitsEval(Section):
+    """Rows are texts that nobody asks for: measured is how well they are foretold."""
+
+    measures: Literal["bits"]
 
 
 class TaskEval(Section):
@@ -208,6 +244,12 @@ class TaskEval(Section):
     good: float = Field(default=0.8, ge=0, le=1, description="an answer with this overall or a higher one is good")
 
 
+class OwnEval(Section):
+    """Answers are measured by the recipe's measures.py."""
+
+    measures: Literal["own"]
+
+
 class Recipe(Section):
     """`prefix`: adapter → what stands before each question."""
 
@@ -217,7 +259,7 @@ class Recipe(Section):
     curate: Curate
     trim: Trim
     split: Split
-    eval: Annotated[JsonEval | TaskEval | OwnEval, Field(discriminator="measures")]
+    eval: Annotated[JsonEval | LabelEval | TextEval | BitsEval | TaskEval | OwnEval, Field(discriminator="measures")]
 
 
 def read_recipe(folder: Path) -> Recipe:
