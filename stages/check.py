@@ -56,7 +56,7 @@ KNOBS: dict[str, dict[str, Kind]] = {  # section → knob → what the option of
         "seed": WHOLE,
     },
     "lora": {"rank": COUNT, "scale": ABOVE_0, "dropout": SHARE, "target": TEXT},
-    "trim": {"max-tokens": COUNT, "over-long": click.Choice(["cut", "drop"])},
+    "trim": {"max-tokens": COUNT},
     "split": {"held-out": SHARE, "seed": WHOLE},
     "predict": {"batch-size": COUNT, "constrain": TRUTH},
     "bootstrap": {"samples": COUNT, "seed": WHOLE},

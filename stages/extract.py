@@ -14,6 +14,7 @@ import click
 
 from tuneline.data.sources import read_files
 from tuneline.files import Row, whole_folder, write_counts, write_jsonl
+from tuneline.measuring.kinds import reader_of
 from tuneline.recipe.own import Extracted, open_door
 from tuneline.recipe.settings import OwnExtract, read_recipe, read_settings
 from tuneline.table import show_counts
@@ -29,6 +30,17 @@ def extract(recipe: Path, documents: Path, state: Path) -> Extracted:
     reader = open_door(recipe, "reader")
     rest = read_settings(reader.Settings, recipe / "recipe.yaml", "extract", settings.rest)
     return reader.read(recipe, rest, documents, state)
+
+
+def measurable(recipe: Path, found: Extracted) -> tuple[list[Row], list[Row]]:
+    """(rows, refused): a row whose answer the recipe's measures could not read is refused before anything is paid."""
+    unreadable, rows, refused = reader_of(recipe), [], list(found.refused)
+    for row in found.rows:
+        if reason := unreadable(row):
+            refused.append({"reason": "unmeasurable", "detail": f"the row {reason}", **row["source"]})
+        else:
+            rows.append(row)
+    return rows, refused
 
 
 def tell_refused(source: Path, refused: list[Row]) -> None:
@@ -55,7 +67,7 @@ def main(recipe: Path, out: Path, rejects: Path, documents: Path, metrics: Path,
     source, settings = recipe / "source", read_recipe(recipe).extract
     with whole_folder(documents) as part:
         found = extract(recipe, part, state)
-    rows, refused = found.rows, found.refused
+    rows, refused = measurable(recipe, found)
     write_jsonl(rejects, refused)
     tell_refused(source, refused)
     if not rows:

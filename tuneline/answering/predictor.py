@@ -61,17 +61,23 @@ class Predictor:
             self.constrain = schema_constraint(schema, self.chat.tokenizer, self.backend.vocabulary(self.model))
 
     def answer(
-        self, conversations: Sequence[Sequence[Row]], batch_size: int, max_new_tokens: int, label: str
+        self,
+        conversations: Sequence[Sequence[Row]],
+        batch_size: int,
+        max_new_tokens: int,
+        label: str,
+        beside: Sequence[Row] | None = None,
     ) -> list[str]:
         """The answer to each conversation, which ends with the user's turn. Greedy.
 
-        Raises click.ClickException when one leaves no room for an answer in the base's context.
+        `beside`: of each, what its row has else: `tools`, and in `where` its place in a file. Raises
+        click.ClickException when one leaves no room for an answer in the base's context.
         """
-        prompts = [
-            self.chat.backend.encode(self.chat.prompt(messages), add_special_tokens=False).ids
-            for messages in conversations
-        ]
-        self._check_fit("question", [len(prompt) + 1 for prompt in prompts])
+        beside = beside or [{}] * len(conversations)
+        texts = [self.chat.prompt(said, row.get("tools")) for said, row in zip(conversations, beside, strict=True)]
+        prompts = [self.chat.backend.encode(text, add_special_tokens=False).ids for text in texts]
+        names = [row.get("where", f"question {number}") for number, row in enumerate(beside, 1)]
+        self._check_fit(names, [len(prompt) + 1 for prompt in prompts])
 
         def generate(batch: list[int]) -> list[str]:
             ids = [prompts[i] for i in batch]
@@ -94,7 +100,7 @@ class Predictor:
         begin = tokenizer.bos_token or ""
         encoded = [self.chat.backend.encode(begin + row["text"], add_special_tokens=False).ids for row in rows]
         texts = encoded if begin else [[first, *ids] for ids in encoded]
-        self._check_fit("text", [len(ids) - 1 for ids in texts])
+        self._check_fit([f"text {number}" for number in range(1, len(texts) + 1)], [len(ids) - 1 for ids in texts])
         vocabulary = self.backend.vocabulary(self.model)
 
         def score(batch: list[int]) -> list[float]:
@@ -104,11 +110,11 @@ class Predictor:
         batches = _batches(order, batch_size, lambda i: len(texts[i]) * vocabulary, LOGITS)
         return _in_batches(score, batches, len(rows), label)
 
-    def _check_fit(self, what: str, tokens: Sequence[int]) -> None:
-        for number, count in enumerate(tokens, 1):
+    def _check_fit(self, names: Sequence[str], tokens: Sequence[int]) -> None:
+        for name, count in zip(names, tokens, strict=True):
             if count > self.context:
                 raise click.ClickException(
-                    f"{what} {number} has {count:,} tokens as the base reads it, more than its context of "
+                    f"{name} has {count:,} tokens as the base reads it, more than its context of "
                     f"{self.context:,}; shorten or divide it"
                 )
 
@@ -123,7 +129,7 @@ def write_answers(
     most = most_new_tokens(max_new_tokens, predictor.chat, asked)
     said: dict[str, Row] = {}
     if asked:
-        answers = predictor.answer([row["messages"][:-1] for row in asked], batch_size, most, label)
+        answers = predictor.answer([row["messages"][:-1] for row in asked], batch_size, most, label, asked)
         said |= {row["id"]: {"answer": text} for row, text in zip(asked, answers, strict=True)}
     if texts:
         found = predictor.bits(texts, batch_size, label)
@@ -159,19 +165,24 @@ class Voices:
         self.constrain = constrain
         self.predictor: Predictor | None = None
 
-    def answer(self, folder: Path, asked: list[list[Row]], batch_size: int, max_new_tokens: int) -> list[str]:
-        """Raises click.ClickException when a text spells out a special token."""
+    def answer(self, folder: Path, asked: list[Row], batch_size: int, max_new_tokens: int) -> list[str]:
+        """The answer to the last of each row's `messages`.
+
+        Raises click.ClickException when a text spells out a special token, and for tools that the template leaves out.
+        """
         if self.predictor is None:
             self.predictor = open_adapter(folder, self.constrain)
         else:
             schema = folder / "schema.json" if self.constrain else None
             self.predictor.switch(folder, adapter_preamble(folder), schema)
-        for messages in asked:
-            if token := self.predictor.chat.special_in({"messages": messages}):
+        self.predictor.chat.check_tools(asked)
+        for row in asked:
+            if token := self.predictor.chat.special_in(row):
                 raise click.ClickException(
-                    f"a text spells out {token}, which the model reads as a command; take it out"
+                    f"{row.get('where', 'a text')} spells out {token}, which the model reads as a command; take it out"
                 )
-        return self.predictor.answer(asked, batch_size, max_new_tokens, folder.name)
+        conversations = [row["messages"] for row in asked]
+        return self.predictor.answer(conversations, batch_size, max_new_tokens, folder.name, asked)
 
 
 def _by_length(rows: Sequence[Sequence[int]]) -> list[int]:

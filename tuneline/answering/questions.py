@@ -14,7 +14,7 @@ SHOWN = 10
 
 
 def read_questions(path: Path) -> list[Row]:
-    """A row with `messages` and perhaps `tools` and `id` of each record; its last message is the one to be answered.
+    """A row of each record: `messages`, of which the last is to be answered, `where`, and perhaps `tools` and `id`.
 
     Raises click.ClickException that names every bad row.
     """
@@ -26,7 +26,7 @@ def read_questions(path: Path) -> list[Row]:
             if isinstance(record, ValueError):
                 raise BadRow(str(record))
             row, keys = read_question(record)
-            rows.append(row)
+            rows.append({**row, "where": f"{file}:{line}"})
             left.update(keys)
         except BadRow as reason:
             wrong.append(f"{file}:{line}: {reason}")
@@ -36,3 +36,24 @@ def read_questions(path: Path) -> list[Row]:
     for key, count in left.items():
         click.echo(f"{path}: {key!r} of {count} rows is no part of a question, and is left out", err=True)
     return rows
+
+
+def read_lines(raw: bytes) -> list[Row]:
+    """A question a line. Raises click.ClickException that names a line that is no text."""
+    rows = []
+    for number, line in enumerate(raw.splitlines(), 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise click.ClickException(f"line {number} of the input is no UTF-8: {error.reason}") from None
+        if text:
+            rows.append(one_question(text, f"line {number}"))
+    return rows
+
+
+def one_question(text: str, where: str) -> Row:
+    """Raises click.ClickException for a text that none can be."""
+    try:
+        return {**read_question({"text": text})[0], "where": where}
+    except BadRow as reason:
+        raise click.ClickException(f"{where}: {reason}") from None

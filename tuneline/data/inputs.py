@@ -23,7 +23,7 @@ PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 OTHERS = {  # what people bring that holds no rows for us, and the way out
     b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; save it as CSV",
-    b"%PDF": "a PDF; see recipes/papers",
+    b"%PDF": "a PDF; a recipe's reader.py reads such",
     b"SQLite format 3": "a SQLite database; export its table as CSV",
     b"\xfd7zXZ": "packed with xz; unpack it",
 }

@@ -26,7 +26,9 @@ def answer_tokens(chat: Chat, rows: Sequence[Row]) -> list[int]:
     """Tokens of each row's last answer as a model would write it, its end included; 0 of a row that is only text."""
     counts = []
     for row in rows:
-        written = "" if "text" in row else chat.render(row)[0].removeprefix(chat.prompt(row["messages"][:-1]))
+        written = ""
+        if "text" not in row:
+            written = chat.render(row)[0].removeprefix(chat.prompt(row["messages"][:-1], row.get("tools")))
         counts.append(len(chat.backend.encode(written.rstrip(), add_special_tokens=False).ids))
     return counts
 
