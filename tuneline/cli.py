@@ -123,6 +123,44 @@ def predict(adapters, input_path, constrain, today, batch_size, max_new_tokens, 
 
 
 @main.command()
+@click.argument("name")
+@click.option("--from", "source", type=click.Path(exists=True, path_type=Path), required=True, help="A file or folder.")
+@click.option("--column", "columns", multiple=True, metavar="OWN=KEY", help="What a column is; `ignore`: it may go.")
+@click.option("--base", default="models/tiny", show_default=True, help="The folder of a base model.")
+def new(name: str, source: Path, columns: tuple[str, ...], base: str) -> None:
+    """Write the smallest recipe NAME that works for the rows of a file, and its adapter; tell what they are."""
+    from tuneline.starting.new import make_recipe
+
+    told = {}
+    for column in columns:
+        own, equals, key = column.rpartition("=")
+        if not equals:
+            raise click.ClickException(f"--column {column}: not OWN=KEY, such as --column question=prompt")
+        told[own] = key
+    for line in make_recipe(Path(), name, source, told, base):
+        click.echo(line)
+    click.echo(
+        f"next: say in recipes/{name}/system.md what the model is for; tuneline doctor {name}; dvc repro eval@{name}"
+    )
+
+
+@main.command()
+@click.argument("adapter")
+def doctor(adapter: str) -> None:
+    """Look at the rows of ADAPTER as they would be trained, and at all that can be wrong with them without a model."""
+    from tempfile import TemporaryDirectory
+
+    from tuneline.pipeline import stage_commands
+    from tuneline.starting.doctor import examine, option, show_rows, summary
+
+    with TemporaryDirectory() as folder:
+        examine(Path(), adapter, Path(folder))
+        base = option(stage_commands(Path())[f"format@{adapter}"], "--base")
+        for line in (*show_rows(Path(folder), adapter, base), "", *summary(Path(folder), adapter)):
+            click.echo(line)
+
+
+@main.command()
 @click.argument("recipe")
 def plan(recipe: str) -> None:
     """What the strategies of RECIPE will ask and cost, before anything is spent."""
