@@ -196,7 +196,7 @@ def test_knobs_that_are_unknown_or_missing(root: Path) -> None:
     assert faults(params() | {"lora": lora, "trim": 3}, root) == [
         "lora.rnak: unknown; known are rank, scale, dropout, target",
         "lora.rank: is missing",
-        "trim is a mapping of max-tokens, over-long",
+        "trim is a mapping of max-tokens",
     ]
     assert faults(params(quantisation="4bit"), root) == [
         "adapters.mine.quantisation: unknown; known are recipe, base, max-new-tokens, quantization, train"

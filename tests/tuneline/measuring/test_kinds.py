@@ -17,7 +17,8 @@ from tuneline.measuring.label_answers import LabelMeasures
 from tuneline.measuring.task_answers import TaskMeasures
 from tuneline.measuring.text_answers import TextMeasures
 from tuneline.measuring.text_bits import BitsMeasures
-from tuneline.rows import make_row, read_form
+from tuneline.recipe.forms import read_form
+from tuneline.rows import make_row
 
 SCHEMA = {
     "type": "object",

@@ -247,9 +247,7 @@ def tables(adapter, base, tuned):
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     """With measures of its own that ask a judge."""
-    folder = write_recipe(tmp_path / "own")
-    text = (folder / "recipe.yaml").read_text("utf-8")
-    (folder / "recipe.yaml").write_text(text.replace("measures: json", "measures: own").replace("  intent: type\n", ""))
+    folder = write_recipe(tmp_path / "own", eval={"measures": "own"})
     (folder / "measures.py").write_text(MEASURES, encoding="utf-8")
     return folder
 
