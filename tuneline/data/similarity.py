@@ -1,8 +1,8 @@
 """Which of many texts are alike: candidates by MinHash, each checked by its exact similarity.
 
 Two texts are as similar as the shares of their shingles are that both have (Jaccard) — wherever one draws the line
-between what belongs to a template and what makes a text itself. That line is drawn below each level of tuneline.data.runs
-in turn: all shingles count, then those that at most half of the texts share, a quarter, and so on down to those of few.
+between what belongs to a template and what makes a text itself. That line is drawn below each level of `runs.py` in
+turn: all shingles count, then those that at most half of the texts share, a quarter, and so on down to those of few.
 The least of these similarities counts, from the finest line on at which both texts have something left.
 
 So texts that differ in three words below a page of instructions are compared by these words; texts of no template by
