@@ -143,3 +143,13 @@ def test_references_that_are_shipped_can_be_read() -> None:
         rows = read_jsonl(ROOT / f"recipes/query_json/source/{name}.jsonl")
         assert len(rows) > 100
         assert {read(make_row(read_form(one), name, 1)) for one in rows} == {None}
+
+
+@pytest.mark.parametrize(("section", "kind"), KINDS)
+def test_the_docs_name_every_figure_of_a_kind(section: dict, kind: type, tmp_path: Path) -> None:
+    docs = (ROOT / "docs/measures.md").read_text("utf-8")
+    line = next(line for line in docs.splitlines() if f"`measures: {section['measures']}`" in line)
+    figures = open_measures(recipe(tmp_path / "r", section, JUDGED)).FIGURES
+    if kind is TaskMeasures:
+        figures = [name for name in figures if not name.startswith("rouge")]
+    assert not [name for name in figures if f"`{name}`" not in line]
