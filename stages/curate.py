@@ -175,7 +175,7 @@ def _not_compared(leaks: Leaks, kept: Kept) -> Iterator[str]:
     }
     for what, questions in cut_short.items():
         if questions:
-            yield f"{questions} questions look like too many others: compared with {CHECKED} of {what}, the likeliest"
+            yield f"{questions} questions look like very many others: only {CHECKED} of {what} were compared"
     if talks := len(kept.corpus.conversations.small_talk):
         yield f"{talks} conversations of turns that many begin with, such as greetings: not looked for in others"
 

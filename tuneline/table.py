@@ -85,7 +85,7 @@ def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
 def show_counts(
     title: str, rows_in: int, rows_out: int, dropped: list[dict], of_these: Mapping[str, int] | None = None
 ) -> None:
-    """Prints what became of a stage's rows: dropped by reason, and kept. `of_these`: what else is told of the kept."""
+    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: more about those kept."""
     table = Table(title=title, title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("what became of them")

@@ -16,7 +16,7 @@ import numpy as np
 SHINGLE = 4  # characters; short enough that a query of three words still has a dozen
 LONG = 12  # characters; a template below it cannot make texts near by itself, for what it holds is soon outweighed
 FEW = 10  # texts that may share a long run before it is taken for a template's
-CHUNK = 1 << 19  # characters that are worked on at once
+CHUNK = 1 << 17  # characters that are worked on at once: what they take stays in the processor's cache
 CELLS = 1 << 16, 1 << 23  # at least and at most, of each row of the sketch that counts long runs
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 ÷ golden ratio
 LEVEL_BITS, HASH_BITS = 4, 44

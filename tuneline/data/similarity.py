@@ -1,9 +1,9 @@
 """Which of many texts are alike: candidates by MinHash, each checked by its exact similarity.
 
 Two texts are as similar as the shares of their shingles are that both have (Jaccard) — wherever one draws the line
-between what belongs to a template and what makes a text itself. That line is drawn below each level of `runs.py` in
-turn: all shingles count, then those that at most half of the texts share, a quarter, and so on down to those of few.
-The least of these similarities counts, from the finest line on at which both texts have something left.
+between what belongs to a template and what makes a text itself. That line is drawn below each level (see
+tuneline.data.runs) in turn: all shingles count, then those that at most half of the texts share, a quarter, and so on
+down to those of few. The least of these similarities counts, from the finest line on at which both have something left.
 
 So texts that differ in three words below a page of instructions are compared by these words; texts of no template by
 all that they say, as always; and queries that are drawn from the same few phrases, of which only a name is rare, not by
