@@ -20,7 +20,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
+from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.settings import Split, read_recipe
 from tuneline.rows import answer, content_hash, question
@@ -261,7 +261,7 @@ def _listed(labels: list[str], most: int = 5) -> str:
 def main(
     rows_path: Path, corpus_path: Path | None, recipe: Path, out: Path, metrics: Path, held_out: float, seed: int
 ) -> None:
-    rows, corpus = read_jsonl(rows_path), read_jsonl(corpus_path or rows_path)
+    rows, corpus = read_rows(rows_path), read_rows(corpus_path or rows_path)
     read = read_recipe(recipe)
     settings = read.split
     unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in corpus})
