@@ -5,11 +5,12 @@ set, and then validation has all of it. Where answers are labels, each label has
 are for training only, and go when their lineage touches a validation or test group.
 
 Stable when rows are added, as far as shares that hold allow: rows of a known group move nothing, and a new group moves
-at most one group over each boundary between two sets, the one that is nearest to it by hash. The same for all adapters
-of a recipe: --corpus has the recipe's rows, of which --rows are those that fit the adapter's base.
+at most one group over each boundary between two sets, the one that is nearest to it by hash (two in sets of so few
+groups that one is more than was asked for). The same for all adapters
+of a recipe: the second --rows are the recipe's, of which the first are those that fit the adapter's base.
 
-    python -m stages.split --rows data/query_json/trim.jsonl --recipe recipes/query_json \\
-        --corpus data/query_json/curate.jsonl --out data/query_json/split \\
+    python -m stages.split --rows data/query_json/trim.jsonl --rows data/query_json/curate.jsonl \\
+        --recipe recipes/query_json --out data/query_json/split \\
         --metrics metrics/query_json/split.json --held-out 0.15 --seed 0
 """
 
@@ -27,6 +28,7 @@ from tuneline.rows import answer, content_hash, question
 from tuneline.table import show_counts
 
 SETS = ("train", "valid", "test")
+ROWS = "The adapter's rows, then the recipe's, by whose groups the sets are made; one file where they are the same."
 Tell = Callable[[str], None]
 Shares = dict[str, float]  # of the groups, by "valid" and "test"
 
@@ -42,7 +44,11 @@ def wanted(count: int, shares: Shares) -> dict[str, int]:
 
     Training keeps one, unless it has no share itself.
     """
-    sizes = {name: max(1, int(share * count + 0.5)) if share else 0 for name, share in shares.items()}
+    valid, test = shares["valid"] * count, shares["test"] * count
+    # Rounded as one, so that an added group moves one over the end of both at most; not where test has one too many.
+    both = int(valid + (test if test >= 0.5 else 0) + 0.5)
+    sizes = {"valid": both - int(test + 0.5), "test": int(test + 0.5)}
+    sizes = {name: max(1, sizes[name]) if share else 0 for name, share in shares.items()}
     most = count - 1 if sum(shares.values()) < 1 else count
     while sum(sizes.values()) > max(0, most):
         sizes[max(sizes, key=lambda name: (sizes[name], name == "test"))] -= 1
@@ -130,7 +136,8 @@ def divided(rows: list[Row], settings: Split, held_out: float, tell: Tell) -> se
         and len({_reply(row) for row in members if "set" in row}) > 1
     }
     if mixed:
-        tell(f"{len(mixed)} groups with held-out rows are one question with several answers: divided by answer")
+        are = "1 group with held-out rows is" if len(mixed) == 1 else f"{len(mixed)} groups with held-out rows are each"
+        tell(f"{are} one question with several answers: divided by answer")
     named = {*settings.valid_groups, *settings.test_groups}
     free = {g: m for g, m in groups.items() if g not in named and not any("set" in row for row in m)}
     sizes = {group: len(members) for group, members in free.items()}
@@ -251,17 +258,14 @@ def _listed(labels: list[str], most: int = 5) -> str:
 
 
 @click.command()
-@click.option("--rows", "rows_path", type=click.Path(path_type=Path), required=True)
-@click.option("--corpus", "corpus_path", type=click.Path(path_type=Path), help="All rows of the recipe; none: --rows.")
+@click.option("--rows", "paths", type=click.Path(path_type=Path), multiple=True, required=True, help=ROWS)
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--held-out", type=click.FloatRange(0, 1), required=True, help="Share of the groups.")
 @click.option("--seed", type=int, required=True)
-def main(
-    rows_path: Path, corpus_path: Path | None, recipe: Path, out: Path, metrics: Path, held_out: float, seed: int
-) -> None:
-    rows, corpus = read_rows(rows_path), read_rows(corpus_path or rows_path)
+def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_out: float, seed: int) -> None:
+    rows, corpus = read_rows(paths[0]), read_rows(paths[-1])
     read = read_recipe(recipe)
     settings = read.split
     unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in corpus})

@@ -1,16 +1,18 @@
 """split: stable when rows are added, and no held-out group is ever divided."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from click.testing import CliRunner, Result
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stages.split import SETS, main, split, unit_hash
+from stages.split import SETS, main, missing, split, unit_hash
 from tests.recipe_folder import write_recipe
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.recipe.settings import Split
+from tuneline.rows import answer, make_row, read_form
 
 FREE = Split(valid_groups=[], test_groups=[])
 
@@ -28,16 +30,41 @@ def where(sets: dict[str, list[dict]]) -> dict[str, str]:
 
 NAMES = st.integers(0, 60).map(str)
 MANY = st.lists(NAMES, max_size=25, unique=True).map(lambda names: [row(n, f"g{int(n) % 20}") for n in names])
+SINGLE = st.lists(NAMES, max_size=25, unique=True).map(lambda names: [row(n) for n in names])
 SHARE = st.floats(0, 0.5)
 
 
 @settings(deadline=None, max_examples=50)
-@given(MANY, MANY, SHARE, SHARE, st.integers())
-def test_rows_that_are_added_move_none(old: list[dict], new: list[dict], valid: float, test: float, seed: int) -> None:
+@given(SINGLE, SINGLE, SHARE, SHARE, st.integers())
+def test_a_group_that_is_added_moves_one_over_a_boundary_at_most(
+    old: list[dict], new: list[dict], valid: float, test: float, seed: int
+) -> None:
     before = where(split(old, FREE, valid, test, seed))
-    known = {one["id"] for one in old}
-    after = where(split([*(one for one in new if one["id"] not in known), *old], FREE, valid, test, seed))
-    assert {name: after[name] for name in before} == before
+    added = [one for one in new if one["id"] not in before]
+    after = where(split([*added, *old], FREE, valid, test, seed))
+    for boundary in ({"test"}, {"test", "valid"}):
+        moved = [name for name, place in before.items() if (place in boundary) != (after[name] in boundary)]
+        few = 0 < test * len(old) < 1 or 0 < valid * len(old) < 1
+        assert len(moved) <= len(added) + (few and len(added) > 0)
+
+
+@settings(deadline=None, max_examples=50)
+@given(MANY, SHARE, SHARE, st.integers())
+def test_the_order_of_the_rows_moves_none(rows: list[dict], valid: float, test: float, seed: int) -> None:
+    assert where(split(rows, FREE, valid, test, seed)) == where(split(rows[::-1], FREE, valid, test, seed))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.integers(1, 30), min_size=3, max_size=80), SHARE, SHARE, st.integers())
+def test_shares_hold_within_a_group(sizes: list[int], valid: float, test: float, seed: int) -> None:
+    assume(valid + test < 0.95)
+    rows = [row(f"{group}/{i}", f"g{group}") for group, size in enumerate(sizes) for i in range(size)]
+    sets = split(rows, FREE, valid, test, seed)
+    for name, share in (("valid", valid), ("test", test)):
+        assert abs(len({one["group"] for one in sets[name]}) - share * len(sizes)) <= 1
+        assert abs(len(sets[name]) - share * len(rows)) <= max(sizes)
+        assert bool(sets[name]) == bool(share)
+    assert sets["train"]
 
 
 TESTS = st.lists(NAMES, max_size=6, unique=True).map(
@@ -169,13 +196,108 @@ def test_a_set_that_names_no_group_has_its_share() -> None:
     assert 15 < len(sets["valid"]) < 45
 
 
+# Labels
+
+
+def ticket(number: int, label: str, **extra: str) -> dict:
+    return make_row(read_form({"prompt": f"ticket {number}", "response": label}), "a", number, **extra)
+
+
+LABELS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(LABELS, st.floats(0.02, 0.45), st.floats(0.02, 0.45), st.integers())
+def test_each_label_has_its_share_and_trains(sizes: list[int], valid: float, test: float, seed: int) -> None:
+    rows = [ticket(1000 * kind + i, f"label {kind}") for kind, size in enumerate(sizes) for i in range(size)]
+    sets = split(rows, FREE, valid, test, seed, labelled=True)
+    for kind, size in enumerate(sizes):
+        count = {name: sum(answer(one) == f"label {kind}" for one in sets[name]) for name in SETS}
+        assert count["train"] >= 1
+        assert count["test"] <= test * size + 1
+        assert abs(count["test"] - test * size) <= 1 or count["train"] == 1
+        assert abs(count["valid"] - valid * size) <= 1 or count["train"] == 1
+
+
+def test_labels_of_equal_size_have_equal_shares() -> None:
+    rows = [ticket(100 * kind + i, label) for kind, label in enumerate(("bug", "bill", "praise")) for i in range(40)]
+    sets = split(rows, FREE, 0.1, 0.1, 0, labelled=True)
+    for name in ("valid", "test"):
+        assert Counter(map(answer, sets[name])) == {"bug": 4, "bill": 4, "praise": 4}
+
+
+def test_a_label_without_a_test_row_is_told() -> None:
+    rows = [ticket(i, "bug") for i in range(20)] + [ticket(100, "praise")]
+    sets = split(rows, FREE, 0.1, 0.1, 0, labelled=True)
+    assert list(missing(sets, {"valid": 0.1, "test": 0.1})) == [
+        "label praise: one group only, it trains and is not tested"
+    ]
+    tested = [ticket(200, "bug", set="test"), ticket(201, "blame", set="test")]
+    rows += [ticket(101, "praise"), *tested]
+    lines = list(missing(split(rows, FREE, 0.1, 0, 0, labelled=True), {"valid": 0.1, "test": 0}))
+    assert lines == ["label praise: no test row", "label blame: rows for test, but none to train on"]
+
+
+# One question, many answers
+
+
+def poem(number: int, **extra: str) -> dict:
+    asked = {"prompt": "Write a poem.", "response": f"Poem {number} is about the number {number}."}
+    return make_row(read_form(asked), "a", number, **extra)
+
+
+def test_one_instruction_is_divided_by_answer_and_told(tmp_path: Path) -> None:
+    rows = [poem(i) for i in range(40)] + [{**poem(3), "id": "again"}]
+    result = run(tmp_path, rows, 0.2)
+    assert result.exit_code == 0, result.output
+    assert "r: 41 of 41 rows are one question with 40 answers: divided by answer" in result.stderr
+    sets = {name: read_jsonl(tmp_path / f"split/{name}.jsonl") for name in SETS}
+    assert [len({one["group"] for one in sets[name]}) for name in SETS] == [32, 4, 4]
+    (place,) = {name for name in SETS for one in sets[name] if answer(one) == answer(rows[3])}
+    assert sum(answer(one) == answer(rows[3]) for one in sets[place]) == 2
+
+
+def test_an_instruction_among_few_others_is_divided_and_among_many_is_not(tmp_path: Path) -> None:
+    few = [*map(poem, range(50)), *(ticket(i, "bug") for i in range(4))]
+    assert "50 of 54 rows are one question" in run(tmp_path / "few", few, 0.2).stderr
+    many = [*map(poem, range(20)), *(ticket(i, "bug") for i in range(40))]
+    result = run(tmp_path / "many", many, 0.2)
+    assert (result.exit_code, result.stderr) == (0, "")
+    sets = {name: read_jsonl(tmp_path / f"many/split/{name}.jsonl") for name in SETS}
+    assert len({name for name in SETS for one in sets[name] if "poem" in one["messages"][0]["content"]}) == 1
+
+
+def test_a_group_that_the_source_gave_is_never_divided(tmp_path: Path) -> None:
+    result = run(tmp_path, [poem(i, group="author") for i in range(40)], 0.2)
+    assert result.exit_code == 1
+    assert result.output == "Error: no row for valid: bring more rows, or change split in params.yaml\n"
+
+
+def test_one_question_with_one_answer_is_not_divided(tmp_path: Path) -> None:
+    result = run(tmp_path, [{**poem(1), "id": str(i)} for i in range(40)], 0.2)
+    assert (result.exit_code, "no row for valid" in result.output) == (1, True)
+
+
+def test_the_sources_own_test_poems_do_not_forbid_the_others(tmp_path: Path) -> None:
+    rows = [*map(poem, range(30)), *(poem(i, set="test") for i in range(30, 36))]
+    result = run(tmp_path, rows, 0.2)
+    assert result.exit_code == 0, result.output
+    assert "r: 1 group with held-out rows is one question with several answers: divided by answer" in result.stderr
+    assert json.loads((tmp_path / "m.json").read_text()) == {"in": 36, "train": 24, "valid": 6, "test": 6, "dropped": 0}
+
+
 # The stage
 
 
-def run(tmp_path: Path, rows: list[dict], held_out: float = 0.6, **groups: list[str]) -> Result:
+def run(
+    tmp_path: Path, rows: list[dict], held_out: float = 0.6, corpus: list[dict] | None = None, **groups: list[str]
+) -> Result:
     recipe = write_recipe(tmp_path / "r", split={name.replace("_", "-"): names for name, names in groups.items()})
     write_jsonl(tmp_path / "rows.jsonl", rows)
     words = ["--rows", tmp_path / "rows.jsonl", "--recipe", recipe, "--out", tmp_path / "split"]
+    if corpus:
+        write_jsonl(tmp_path / "corpus.jsonl", corpus)
+        words += ["--rows", tmp_path / "corpus.jsonl"]
     words += ["--metrics", tmp_path / "m.json", "--held-out", held_out, "--seed", 1]
     return CliRunner().invoke(main, list(map(str, words)))
 
@@ -228,6 +350,27 @@ def test_rows_about_a_document_stand_where_it_does() -> None:
         "test": {"b"},
         "dropped": set(),
     }
+
+
+def test_rows_that_one_adapter_has_not_move_none(tmp_path: Path) -> None:
+    rows = [row(str(i)) for i in range(40)]
+    assert run(tmp_path / "a", rows, 0.3, rows).exit_code == 0
+    assert run(tmp_path / "b", rows[7:], 0.3, rows).exit_code == 0
+    for name in SETS:
+        one, other = (read_jsonl(tmp_path / f"{adapter}/split/{name}.jsonl") for adapter in "ab")
+        assert other == [kept for kept in one if kept in rows[7:]]
+
+
+def test_what_is_dropped_is_shown(tmp_path: Path) -> None:
+    rows = [row(str(i)) for i in range(40)]
+    assert run(tmp_path / "none", rows).stdout == ""
+    shown = run(tmp_path / "one", [*rows, row("m", origin="made", lineage=("gone",))]).stdout
+    lines = [line.strip("│ ").split("│") for line in shown.splitlines() if "│" in line]
+    assert [[cell.strip() for cell in line] for line in lines] == [
+        ["41", "came in"],
+        ["-1", "lineage in dropped"],
+        ["40", "kept"],
+    ]
 
 
 def test_a_group_that_no_row_has_is_named(tmp_path: Path) -> None:
