@@ -197,9 +197,10 @@ def _left(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> C
 
 
 def _is_id(key: str, records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a key is an id by its name, or has none, and tells the records apart."""
-    named = re.search(r"(^|[^a-z])id([^a-z]|$)|ID$|Id$", key) or key == UNNAMED
-    return bool(named) and len({_shown(record.get(key)) for record in records}) == len(records) > 1
+    """Whether a key tells the records apart, and is an id by its name or a number that has none."""
+    values = {_shown(record.get(key)) for record in records}
+    named = re.search(r"(^|[^a-z])id([^a-z]|$)|ID$|Id$", key) or (key == UNNAMED and all(map(_is_number, values)))
+    return bool(named) and len(values) == len(records) > 1
 
 
 def _keys(records: Sequence[Mapping[str, Any]]) -> list[str]:

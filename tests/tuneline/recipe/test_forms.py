@@ -142,7 +142,7 @@ def test_a_row_that_ends_with_a_call_asks_and_answers() -> None:
         ({"messages": [SYSTEM, ASK, YES], "system": "be long"}, "a 'system' beside a system message"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, YES]},
          "a part of the kind 'image_url': only text can be trained"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "x"}}]}, YES]},
+        ({"messages": [{**ASK, "content": [{"type": "text", "text": "a", "cache_control": {"type": "x"}}]}, YES]},
          "nothing would be trained of 'cache_control' in a part"),
         ({"instruction": "ask", "history": [["one"]], "output": "yes"}, "'history' is a list of [question, answer]"),
         ({"messages": [ASK, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{a}"}}]}]},
