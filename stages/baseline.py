@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from tuneline.answering.predictor import Predictor, predict_options, write_answers
-from tuneline.files import read_jsonl
+from tuneline.files import read_rows
 from tuneline.models.base import read_base
 from tuneline.rendering.preamble import read_preamble
 
@@ -39,7 +39,7 @@ def main(
 ) -> None:
     held = schema if constrain else None
     predictor = Predictor(backend, read_base(base_folder), quantization, read_preamble(preamble_path), schema=held)
-    write_answers(out, predictor, read_jsonl(test), batch_size, max_new_tokens, "base")
+    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, "base")
 
 
 if __name__ == "__main__":

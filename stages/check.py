@@ -83,7 +83,7 @@ def faults(params: Any, root: Path) -> list[str]:
         else:
             found += [f"{where}.{fault}" for fault in adapter_faults(adapter, recipes, root)]
     for name in (name for name in KNOBS if name in params):  # DVC itself tells a section that is not there
-        found += [f"{name}.{fault}" for fault in knob_faults(params[name], KNOBS[name])]
+        found += knob_faults(name, params[name], KNOBS[name])
     return found
 
 
@@ -101,20 +101,20 @@ def adapter_faults(adapter: dict[str, Any], recipes: list[Any], root: Path) -> l
     if most != AUTO and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
         found.append(f"max-new-tokens: {most!r} is no number of tokens; write one, or {AUTO}")
     if "train" in adapter:
-        found += [f"train.{fault}" for fault in knob_faults(adapter["train"], TRAIN)]
+        found += knob_faults("train", adapter["train"], TRAIN)
     found += [f"{key}: unknown; known are {', '.join(ENTRIES)}" for key in adapter if key not in ENTRIES]
     return found
 
 
-def knob_faults(section: Any, knobs: Mapping[str, Kind]) -> list[str]:
+def knob_faults(name: str, section: Any, knobs: Mapping[str, Kind]) -> list[str]:
     """A knob that is unknown, not there, or of a value that its option would refuse."""
     if not isinstance(section, dict):
-        return [f"is no mapping of {', '.join(knobs)}"]
-    found = [f"{key}: unknown; known are {', '.join(knobs)}" for key in section if key not in knobs]
+        return [f"{name} is a mapping of {', '.join(knobs)}"]
+    found = [f"{name}.{key}: unknown; known are {', '.join(knobs)}" for key in section if key not in knobs]
     for key, kind in knobs.items():
         wrong = value_fault(section[key], kind) if key in section else "is missing"
         if wrong:
-            found.append(f"{key}: {wrong}")
+            found.append(f"{name}.{key}: {wrong}")
     return found
 
 

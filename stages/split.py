@@ -1,66 +1,215 @@
-"""Rows → train, valid and test, by hash of each row's group.
+"""Rows → train, valid and test, by groups in the order of their hashes.
 
-Stable when rows are added, the same for all adapters of a recipe. --held-out of the groups are for
-validation and test, half each, at least one; a source's own test rows are the test set, and then
-validation has all of it. Rows that a strategy made are for training only, and go when their lineage touches a
-validation or test group.
+--held-out of the groups are for validation and test, half each, at least one; a source's own test rows are the test
+set, and then validation has all of it. Where answers are labels, each label has its share. Rows that a strategy made
+are for training only, and go when their lineage touches a validation or test group.
+
+Stable when rows are added, as far as shares that hold allow: rows of a known group move nothing, and a new group moves
+at most one group over each boundary between two sets, the one that is nearest to it by hash. The same for all adapters
+of a recipe: --corpus has the recipe's rows, of which --rows are those that fit the adapter's base.
 
     python -m stages.split --rows data/query_json/trim.jsonl --recipe recipes/query_json \\
-        --out data/query_json/split --metrics metrics/query_json/split.json \\
-        --held-out 0.15 --seed 0
+        --corpus data/query_json/curate.jsonl --out data/query_json/split \\
+        --metrics metrics/query_json/split.json --held-out 0.15 --seed 0
 """
 
 import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
 
-from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
+from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.settings import Split, read_recipe
+from tuneline.rows import answer, content_hash, question
+from tuneline.table import show_counts
 
 SETS = ("train", "valid", "test")
+Tell = Callable[[str], None]
+Shares = dict[str, float]  # of the groups, by "valid" and "test"
 
 
 def unit_hash(seed: int, group: str) -> float:
     """The group's place in [0, 1), the same on every machine."""
-    digest = hashlib.sha256(f"{seed}/{group}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{group}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def place(group: str, settings: Split, valid: float, test: float, seed: int) -> str:
-    """The set of a group: the one that names it, else by hash, but a set with named groups has no others."""
-    if group in settings.test_groups:
-        return "test"
-    if group in settings.valid_groups:
-        return "valid"
-    test = 0.0 if settings.test_groups else test
-    valid = 0.0 if settings.valid_groups else valid
-    at = unit_hash(seed, group)
-    return "test" if at < test else "valid" if at < test + valid else "train"
+def wanted(count: int, shares: Shares) -> dict[str, int]:
+    """How many of so many groups each set has: as near to its share as can be, at least one where it has a share.
+
+    Training keeps one, unless it has no share itself.
+    """
+    sizes = {name: max(1, int(share * count + 0.5)) if share else 0 for name, share in shares.items()}
+    most = count - 1 if sum(shares.values()) < 1 else count
+    while sum(sizes.values()) > max(0, most):
+        sizes[max(sizes, key=lambda name: (sizes[name], name == "test"))] -= 1
+    return sizes
 
 
-def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int) -> dict[str, list[Row]]:
+def balanced(chosen: list[str], rest: list[str], sizes: dict[str, int], target: float) -> list[str]:
+    """The chosen groups, some exchanged for others if their rows are further from the target than the largest group.
+
+    Exchanged are those at the boundary first. Only groups of very different sizes want this.
+    """
+    chosen, rest = list(chosen), list(rest)
+    off = sum(sizes[group] for group in chosen) - target
+    while abs(off) > max(sizes.values(), default=0):
+        pairs = ((out, into) for out in reversed(chosen) for into in rest)
+        better = ((out, into) for out, into in pairs if abs(off + sizes[into] - sizes[out]) < abs(off))
+        if not (pair := next(better, None)):
+            break
+        out, into = pair
+        chosen[chosen.index(out)], rest[rest.index(into)] = into, out
+        off += sizes[into] - sizes[out]
+    return chosen
+
+
+def by_label(total: int, share: float, groups: dict[str, list[str]], labels: Counter[str], seed: int) -> list[str]:
+    """`total` groups, of each label its share: whole ones first, then by the largest remainder (Hamilton's method).
+
+    `groups`: those that are free, by label; each label keeps one. `labels`: how many groups each had at first.
+    """
+    room = {label: len(groups.get(label, ())) - 1 for label in labels}
+    sizes = {label: max(0, min(room[label], int(share * count + 1e-9))) for label, count in labels.items()}
+    for label in sorted(labels, key=lambda label: (sizes[label] - share * labels[label], unit_hash(seed, label))):
+        if sum(sizes.values()) < total and sizes[label] < room[label]:
+            sizes[label] += 1
+    return [group for label, size in sizes.items() for group in groups.get(label, ())[:size]]
+
+
+def place_groups(groups: dict[str, list[Row]], shares: Shares, seed: int, labelled: bool) -> dict[str, str]:
+    """The set of each group: test has the first ones by hash, validation the next, as many as `wanted` says."""
+    order = sorted(groups, key=lambda group: (unit_hash(seed, group), group))
+    sizes = {group: len(rows) for group, rows in groups.items()}
+    label_of = _labels_of(groups) if labelled else {}
+    labels = Counter(label_of.values())
+    places: dict[str, str] = {}
+    for name, count in sorted(wanted(len(order), shares).items()):  # test before valid
+        rest = [group for group in order if group not in places]
+        if labelled:
+            free = defaultdict(list)
+            for group in rest:
+                free[label_of[group]].append(group)
+            chosen = by_label(count, shares[name], free, labels, seed) if count else []
+        else:
+            chosen = balanced(rest[:count], rest[count:], sizes, shares[name] * sum(sizes.values()))
+        places |= dict.fromkeys(chosen, name)
+    return {group: places.get(group, "train") for group in order}
+
+
+def _labels_of(groups: dict[str, list[Row]]) -> dict[str, str]:
+    """A group's label; of several, the one that fewest groups have."""
+    found = {group: {label(row) for row in rows} for group, rows in groups.items()}
+    times = Counter(name for names in found.values() for name in names)
+    return {group: min(names, key=lambda name: (times[name], name)) for group, names in found.items()}
+
+
+def label(row: Row) -> str:
+    return answer(row).strip()
+
+
+# Groups that are one only because all their rows ask the same
+
+
+def divided(rows: list[Row], settings: Split, held_out: float, tell: Tell) -> set[str]:
+    """Groups to divide by answer, as one question is asked in them again and again: an instruction.
+
+    Divided is a group with rows of the source's own held-out sets, which answer the question in several ways, and
+    rows to train on; and where so much is one group that the sets cannot be had, that group. Never one that the
+    source gave.
+    """
+    groups = _grouped(rows)
+    mixed = {
+        group
+        for group, members in groups.items()
+        if _is_instruction(group, members)
+        and len({row.get("set") for row in members}) > 1
+        and len({_reply(row) for row in members if "set" in row}) > 1
+    }
+    if mixed:
+        tell(f"{len(mixed)} groups with held-out rows are one question with several answers: divided by answer")
+    named = {*settings.valid_groups, *settings.test_groups}
+    free = {g: m for g, m in groups.items() if g not in named and not any("set" in row for row in m)}
+    sizes = {group: len(members) for group, members in free.items()}
+    total = sum(sizes.values())
+    for group in sorted(free, key=lambda group: (-sizes[group], group)):
+        enough = len(free) > 2 and total - sizes[group] >= held_out * total
+        if not held_out or enough:
+            break
+        if _is_instruction(group, free[group]):
+            many = len({_reply(row) for row in free[group]})
+            tell(f"{sizes[group]} of {total} rows are one question with {many} answers: divided by answer")
+            mixed.add(group)
+    return mixed
+
+
+def regrouped(rows: list[Row], groups: set[str]) -> list[Row]:
+    """Rows of the groups stand in a group of their own with those that answer alike."""
+    return [
+        {**row, "group": f"{row['group']}-{content_hash(_reply(row), size=8)}"} if row["group"] in groups else row
+        for row in rows
+    ]
+
+
+def _is_instruction(group: str, rows: list[Row]) -> bool:
+    """Whether the group is named by a question, most of its rows ask one, and they answer it in several ways."""
+    if any("messages" not in row for row in rows):
+        return False
+    asked = Counter(" ".join(question(row).split()) for row in rows)
+    given = group not in {content_hash(question(row)) for row in rows}
+    return not given and 2 * max(asked.values()) > len(rows) > 1 and len({_reply(row) for row in rows}) > 1
+
+
+def _reply(row: Row) -> str:
+    return " ".join(answer(row).split()).casefold()
+
+
+def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows that have a place of their own, by group."""
+    groups = defaultdict(list)
+    for row in rows:
+        if has_own_place(row):
+            groups[row["group"]].append(row)
+    return groups
+
+
+def split(
+    rows: list[Row],
+    settings: Split,
+    valid: float,
+    test: float,
+    seed: int,
+    labelled: bool = False,
+    corpus: list[Row] | None = None,
+) -> dict[str, list[Row]]:
     """Rows by set, and under "dropped", with the reason, those that would divide a held-out group.
 
     Rows that answer about a document stand where its group does, as source rows do. Where the source
     has its own validation rows, their groups are the validation set. Dropped are source
     rows of a group that the source's own test set has, and made rows whose lineage touches a held-out
-    group, or a row that an earlier stage dropped: nobody knows where that stood.
+    group, or a row that an earlier stage dropped: nobody knows where that stood. `corpus`: the rows by whose groups
+    the sets are made, if there are others than these.
     """
-    tested = {row["group"] for row in rows if row.get("set") == "test"}
-    validated = {row["group"] for row in rows if row.get("set") == "valid"} - tested
+    everything = [*(corpus or []), *rows]
+    tested = {row["group"] for row in everything if row.get("set") == "test"}
+    validated = {row["group"] for row in everything if row.get("set") == "valid"} - tested
+    places = dict.fromkeys(settings.valid_groups, "valid") | dict.fromkeys(settings.test_groups, "test")
+    places |= dict.fromkeys(validated, "valid") | dict.fromkeys(tested, "test")
+    shares = {
+        "valid": 0.0 if validated or settings.valid_groups else valid,
+        "test": 0.0 if tested or settings.test_groups else test,
+    }
+    groups = _grouped(rows) | _grouped(corpus or [])
+    free = {group: members for group, members in groups.items() if group not in places}
+    places |= place_groups(free, shares, seed, labelled)
     sets: dict[str, list[Row]] = {name: [] for name in (*SETS, "dropped")}
     touched: dict[str, set[str]] = {}  # id → the sets that the row and its ancestors stand in
     for row in rows:
         if has_own_place(row):
-            if row["group"] in tested:
-                name = "test"
-            elif row["group"] in validated:
-                name = "valid"
-            else:
-                shares = (0.0 if validated else valid, 0.0 if tested else test)
-                name = place(row["group"], settings, *shares, seed)
+            name = places[row["group"]]
             touched[row["id"]] = {name}
             if row["group"] in tested and row.get("set") != "test":
                 sets["dropped"].append({**row, "reason": "group in test"})
@@ -77,46 +226,71 @@ def split(rows: list[Row], settings: Split, valid: float, test: float, seed: int
     return sets
 
 
-def fill_sets(sets: dict[str, list[Row]], names: list[str], seed: int) -> None:
-    """Gives each empty one of the named sets the training group that is first by hash, while training keeps one.
+def missing(sets: dict[str, list[Row]], shares: Shares) -> Iterable[str]:
+    """What could not be done as asked, where answers are labels."""
+    labels = {name: {label(row) for row in sets[name]} for name in SETS}
+    groups = {name: {row["group"] for row in sets[name] if has_own_place(row)} for name in SETS}
+    times = Counter(
+        label_of for rows in sets.values() for label_of in {row["group"]: label(row) for row in rows}.values()
+    )
+    if alone := sorted(name for name in labels["train"] - labels["test"] if times[name] == 1):
+        yield f"{_listed(alone)}: one group only, it trains and is not tested"
+    if absent := sorted(name for name in labels["train"] - labels["test"] if times[name] > 1):
+        yield f"{_listed(absent)}: no test row"
+    for name in ("valid", "test"):
+        if unseen := sorted(labels[name] - labels["train"]):
+            yield f"{_listed(unseen)}: rows for {name}, but none to train on"
+        count = shares[name] * sum(map(len, groups.values()))
+        if shares[name] and abs(len(groups[name]) - count) > 1:
+            yield f"{name} has {len(groups[name])} groups where {count:.1f} were asked for: of each label, one trains"
 
-    Only a corpus of a few groups wants this: a set's share of them by hash may be none.
-    """
-    for name in names:
-        groups = sorted({row["group"] for row in sets["train"]}, key=lambda group: (unit_hash(seed, group), group))
-        if sets[name] or len(groups) < 2:
-            continue
-        sets[name] = [row for row in sets["train"] if row["group"] == groups[0]]
-        sets["train"] = [row for row in sets["train"] if row["group"] != groups[0]]
+
+def _listed(labels: list[str], most: int = 5) -> str:
+    shown = ", ".join(text if len(text) < 40 else f"{text[:40]}…" for text in labels[:most])
+    return f"label{'s' * (len(labels) > 1)} {shown}{f' and {len(labels) - most} more' * (len(labels) > most)}"
 
 
 @click.command()
 @click.option("--rows", "rows_path", type=click.Path(path_type=Path), required=True)
+@click.option("--corpus", "corpus_path", type=click.Path(path_type=Path), help="All rows of the recipe; none: --rows.")
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--held-out", type=click.FloatRange(0, 1), required=True, help="Share of the groups.")
 @click.option("--seed", type=int, required=True)
-def main(rows_path: Path, recipe: Path, out: Path, metrics: Path, held_out: float, seed: int) -> None:
-    rows = read_jsonl(rows_path)
-    settings = read_recipe(recipe).split
-    unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in rows})
+def main(
+    rows_path: Path, corpus_path: Path | None, recipe: Path, out: Path, metrics: Path, held_out: float, seed: int
+) -> None:
+    rows, corpus = read_rows(rows_path), read_rows(corpus_path or rows_path)
+    read = read_recipe(recipe)
+    settings = read.split
+    unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in corpus})
     if unknown:
         raise click.ClickException(
             f"{recipe / 'recipe.yaml'}: split names groups that no row has: {', '.join(unknown)}"
         )
-    own_test = any(row.get("set") == "test" for row in rows)
-    test = 0.0 if own_test else held_out / 2
-    sets = split(rows, settings, held_out - test, test, seed)
-    if held_out and not any(row.get("lineage") for row in rows):  # they would stand beside what they grew from
-        fill_sets(sets, ["valid", "test"], seed)
+
+    def tell(line: str) -> None:
+        click.echo(f"{recipe.name}: {line}", err=True)
+
+    test = 0.0 if any(row.get("set") == "test" for row in corpus) else held_out / 2
+    groups = divided(corpus, settings, held_out, tell)
+    rows, corpus = regrouped(rows, groups), regrouped(corpus, groups)
+    labelled = getattr(read.eval, "measures", "") == "labels"
+    sets = split(rows, settings, held_out - test, test, seed, labelled, corpus)
     for name in SETS:
         if not sets[name]:
             raise click.ClickException(f"no row for {name}: bring more rows, or change split in params.yaml")
+    if labelled:
+        for line in missing(sets, {"valid": held_out - test, "test": test}):
+            tell(line)
     with whole_folder(out) as part:
         for name, content in sets.items():
             write_jsonl(part / f"{name}.jsonl", content)
     write_json(metrics, {"in": len(rows), **{name: len(content) for name, content in sets.items()}})
+    if sets["dropped"]:
+        kept = len(rows) - len(sets["dropped"])
+        show_counts(f"{recipe.name}: split", len(rows), kept, sets["dropped"])
 
 
 if __name__ == "__main__":

@@ -126,8 +126,8 @@ def main(
     cut = [row for row in kept if "cut" in row]
     write_counts(metrics, len(rows), len(kept), dropped, cut=len(cut))
     held_out = sum("set" in row for row in cut)
-    beside = {"of which are cut to trim.max-tokens": len(cut), "of which are held out": held_out}
-    show_counts(f"{adapter}: trim", len(rows), len(kept), dropped, beside)
+    of_these = {"cut to trim.max-tokens": len(cut), "cut, and held out": held_out}
+    show_counts(f"{adapter}: trim", len(rows), len(kept), dropped, of_these)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,9 @@ def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
 
 
 def show_counts(
-    title: str, rows_in: int, rows_out: int, dropped: list[dict], beside: Mapping[str, int] | None = None
+    title: str, rows_in: int, rows_out: int, dropped: list[dict], of_these: Mapping[str, int] | None = None
 ) -> None:
-    """Prints what became of a stage's rows: dropped by reason, and kept. `beside`: what else is told of those."""
+    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: more about those kept."""
     table = Table(title=title, title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("what became of them")
@@ -93,9 +93,9 @@ def show_counts(
     for reason, count in Counter(row["reason"] for row in dropped).most_common():
         table.add_row(f"-{count}", reason)
     table.add_row(str(rows_out), "kept")
-    for what, count in (beside or {}).items():
+    for what, count in (of_these or {}).items():
         if count:
-            table.add_row(str(count), what)
+            table.add_row(f"({count})", f"of these: {what}")
     Console(width=WIDTH).print(table)
 
 

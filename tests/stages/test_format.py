@@ -17,6 +17,7 @@ from tuneline.files import read_jsonl, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.recipe.forms import read_form
 from tuneline.rendering.chat import IGNORED, Chat, Tokens, load_chat
+from tuneline.rendering.lengths import answer_tokens, with_room
 from tuneline.rendering.preamble import Preamble
 from tuneline.rendering.tokens import read_tokens, write_tokenizer_name, write_tokens
 from tuneline.rows import make_row
@@ -256,3 +257,19 @@ def test_a_base_without_a_chat_template_is_one_line(tmp_path: Path) -> None:
     (base / "chat_template.jinja").unlink()
     result = run(tmp_path, base=base)
     assert result.output == f"Error: {base}: needs a fast tokenizer with a chat template\n"
+
+
+def test_a_test_row_that_needs_more_tokens_than_an_answer_may_have_is_refused(tmp_path: Path, tiny: Chat) -> None:
+    long = row("long", "a reference of some words, more than the others have")
+    split = {**SPLIT, "test": [*SPLIT["test"], long]}
+    (needed,) = answer_tokens(tiny, [long])
+    result = run(tmp_path, split, most=str(needed - 1))
+    assert result.output == (
+        f"Error: {tmp_path}/split/test.jsonl:3: the reference of row {long['id']} has {needed} tokens with its end, "
+        f"more than max-new-tokens {needed - 1} of params.yaml: write {with_room(needed)} there, or auto\n"
+    )
+    assert result.exit_code == 1
+    assert not (tmp_path / "tokens").exists()
+    assert run(tmp_path, split, most=str(needed)).exit_code == 0
+    training = {**SPLIT, "train": [long]}  # only a test row is answered
+    assert run(tmp_path, training, most="2").exit_code == 0

@@ -217,7 +217,7 @@ def test_the_stage_counts_each_reason_and_keeps_the_drops(tmp_path: Path) -> Non
         "cut": 1,
         "dropped": {"over-long": 1, "special token in the text": 1},
     }
-    for line in ("-1 │ over-long", "2 │ kept", "1 │ of which are cut", "1 │ of which are held out"):
+    for line in ("-1 │ over-long", "2 │ kept", "(1) │ of these: cut to trim", "(1) │ of these: cut, and held out"):
         assert line in result.output
 
 

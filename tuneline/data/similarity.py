@@ -1,18 +1,38 @@
-"""Near duplicates by MinHash, each candidate checked by its exact Jaccard similarity."""
+"""Which of many texts are alike: candidates by MinHash, each checked by its exact similarity.
 
-from collections.abc import Iterable
+Two texts are as similar as the shares of their shingles are that both have (Jaccard) — wherever one draws the line
+between what belongs to a template and what makes a text itself. That line is drawn below each level (see
+tuneline.data.runs) in turn: all shingles count, then those that at most half of the texts share, a quarter, and so on
+down to those of few. The least of these similarities counts, from the finest line on at which both have something left.
 
-from datasketch import MinHash, MinHashLSH
+So texts that differ in three words below a page of instructions are compared by these words; texts of no template by
+all that they say, as always; and queries that are drawn from the same few phrases, of which only a name is rare, not by
+the name alone. Where no line leaves a text anything that not every second one has, it is like its equals only. What
+this misses: of more than `few` copies of one text (see Commons) each with another slip, the common part counts as a
+template, and only the slips are compared.
+"""
 
-SHINGLE = 4  # characters; short enough that a query of three words still has a dozen
-PERMUTATIONS = 128
-SLACK = 0.2  # candidates are looked for below the threshold, since MinHash only estimates: 1 in 100 is missed
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from tuneline.data.runs import SHINGLE, Commons, Runs, folded
+
+PERMUTATIONS = 96  # of what is left of a text at the finest line
+COARSE = 32  # of what is left of it at the coarsest
+SLACK = 0.2, 0.3  # so much below a threshold MinHash's estimate at either line may be: 3.5 standard deviations or more
+MISSED = 0.005  # of pairs just at the threshold, those that no band may find
+BUCKET = 256  # texts of a bucket that are candidates
+CHECKED = 64  # candidates of a text that are checked, the likeliest first
+CACHED = 1 << 22  # shingles, of 9 bytes each
 SEED = 1
 
 
 def shingles(text: str) -> frozenset[str]:
     """The text's overlapping runs of SHINGLE characters, white space folded, ends marked."""
-    padded = f"^{' '.join(text.split())}$"
+    padded = folded(text)
     return frozenset(padded[i : i + SHINGLE] for i in range(max(1, len(padded) - SHINGLE + 1)))
 
 
@@ -21,32 +41,166 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b)
 
 
+class Texts:
+    """Different texts, numbered as they come, with what it takes to find the like of each.
+
+    `least`: the lowest similarity that will be asked for.
+    """
+
+    def __init__(self, texts: Sequence[str], least: float) -> None:
+        self.texts = texts
+        self.commons = Commons(texts)
+        self.finest, self.signatures = self._sign()
+        self.bands = _bands(least)
+        self.starts, self.buckets = self._buckets()
+        mean = sum(map(len, texts)) // max(1, len(texts)) + 1
+        self.runs = lru_cache(maxsize=max(CHECKED, CACHED // mean))(self._runs)
+
+    def similarities(self, number: int, others: Sequence[int]) -> np.ndarray:
+        """Of a text with others, 0 to 1; 1 for itself, and for texts of the same shingles."""
+        finest = self.finest[number]
+        own = self.runs(number)
+        runs = [self.runs(other) for other in others]
+        hashes, levels = (np.concatenate([one[part] for one in runs]) for part in range(2))
+        owners = np.repeat(np.arange(len(runs)), [len(one.hashes) for one in runs])
+        places = np.searchsorted(own.hashes, hashes)
+        places[places == len(own.hashes)] = 0
+        shared = own.hashes[places] == hashes
+        both = self._up_to(np.maximum(own.levels[places], levels)[shared], owners[shared], len(runs))
+        either = self._up_to(levels, owners, len(runs)) + self._up_to(own.levels) - both
+        found = (both[:, finest:] / either[:, finest:]).min(axis=1)
+        comparable = (self.finest[others] == finest) & (finest < self.commons.top)
+        return np.where(np.asarray(others) == number, 1.0, np.where(comparable, found, 0.0))
+
+    def buckets_of(self, number: int) -> list[int]:
+        """Those that another text is in, too."""
+        return self.buckets[self.starts[number] : self.starts[number + 1]].tolist()
+
+    def estimates(self, number: int, others: np.ndarray) -> np.ndarray:
+        """Similarities at the finest line and at the coarsest, with standard deviations of 0.05 and 0.09 at most."""
+        same = self.signatures[others] == self.signatures[number]
+        return np.stack([same[:, :PERMUTATIONS].mean(axis=1), same[:, PERMUTATIONS:].mean(axis=1)])
+
+    def _runs(self, number: int) -> Runs:
+        return next(self.commons.cut([self.texts[number]]))
+
+    def _up_to(self, levels: np.ndarray, owners: np.ndarray | int = 0, count: int = 1) -> np.ndarray:
+        """How many shingles each owner has up to each level."""
+        size = self.commons.top + 1
+        return np.bincount(owners * size + levels, minlength=count * size).reshape(count, size).cumsum(axis=1)
+
+    def _sign(self) -> tuple[np.ndarray, np.ndarray]:
+        """(the finest level that each text has anything at, the MinHashes of its shingles there and below the top)."""
+        finest = np.zeros(len(self.texts), np.uint8)
+        signatures = np.zeros((len(self.texts), PERMUTATIONS + COARSE), np.uint32)
+        done = 0
+        for runs in self.commons.cut(self.texts):
+            part = slice(done, done + len(runs.ends))
+            starts = np.concatenate([[0], runs.ends[:-1]])
+            finest[part] = np.minimum.reduceat(runs.levels, starts)
+            own = np.repeat(finest[part], np.diff(runs.ends, prepend=0))
+            signatures[part, :PERMUTATIONS] = _min_hashes(runs, runs.levels == own, PERMUTATIONS)
+            signatures[part, PERMUTATIONS:] = _min_hashes(runs, runs.levels < max(1, self.commons.top), COARSE)
+            done = part.stop
+        return finest, signatures
+
+    def _buckets(self) -> tuple[np.ndarray, np.ndarray]:
+        """(where each text's buckets start, all buckets' numbers): texts that agree in a band share one."""
+        count, rows = self.bands
+        numbers = np.flatnonzero(self.finest < self.commons.top)
+        owners, buckets, made = [], [], 0
+        factors = _factors(rows)
+        for band in range(count):
+            part = self.signatures[numbers, band * rows : (band + 1) * rows].astype(np.uint64)
+            keys = ((part + np.uint64(1)) * factors).sum(axis=1, dtype=np.uint64) + self.finest[numbers]
+            _, found, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+            shared = sizes[found] > 1
+            owners.append(numbers[shared])
+            buckets.append(found[shared] + made)
+            made += len(sizes)
+        owner, bucket = np.concatenate(owners), np.concatenate(buckets)
+        order = np.argsort(owner, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(self.texts)))])
+        return starts, bucket[order]
+
+
 class Index:
-    """Texts that can be asked for those at least `threshold` similar to another."""
+    """Some of the texts, that can be asked for those at least `threshold` similar to another.
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self.lsh = MinHashLSH(threshold=max(0.1, threshold - SLACK), num_perm=PERMUTATIONS)
-        self.sets: dict[str, frozenset[str]] = {}
+    `cut_short` has the texts for which more candidates were there than are checked, and no like one among these.
+    """
 
-    def add(self, key: str, signature: "Signature") -> None:
-        if key not in self.sets:
-            self.sets[key] = signature.shingles
-            self.lsh.insert(key, signature.minhash, check_duplication=False)
+    def __init__(self, texts: Texts, threshold: float) -> None:
+        self.texts, self.threshold = texts, threshold
+        self.members: dict[int, list[int]] = defaultdict(list)  # by bucket
+        self.added: set[int] = set()
+        self.crowded: set[int] = set()
+        self.cut_short: set[int] = set()
 
-    def similar(self, signature: "Signature") -> list[tuple[float, str]]:
-        """(similarity, key) of each near text, nearest first."""
-        found = [(jaccard(signature.shingles, self.sets[key]), key) for key in self.lsh.query(signature.minhash)]
-        return sorted((pair for pair in found if pair[0] >= self.threshold), key=lambda p: (-p[0], p[1]))
+    def add(self, number: int) -> None:
+        if number in self.added:
+            return
+        self.added.add(number)
+        for bucket in self.texts.buckets_of(number):
+            if len(self.members[bucket]) < BUCKET:
+                self.members[bucket].append(number)
+            else:
+                self.crowded.add(bucket)
+
+    def near(self, number: int, wanted: Callable[[int], bool] = lambda number: True) -> list[tuple[float, int]]:
+        """(similarity, number) of each near text of those wanted, itself included, nearest first."""
+        buckets = self.texts.buckets_of(number)
+        others = {number} & self.added
+        others.update(*(self.members[bucket] for bucket in buckets if bucket in self.members))
+        likely = self._likeliest(number, [other for other in others if wanted(other)])
+        scores = self.texts.similarities(number, likely[:CHECKED]).tolist() if likely else []
+        found = [(score, other) for score, other in zip(scores, likely, strict=False) if score >= self.threshold]
+        if not found and (len(likely) > CHECKED or not self.crowded.isdisjoint(buckets)):
+            self.cut_short.add(number)
+        return sorted(found, key=lambda pair: (-pair[0], pair[1]))
+
+    def _likeliest(self, number: int, others: list[int]) -> list[int]:
+        if not others:
+            return []
+        candidates = np.array(sorted(others))
+        estimates = self.texts.estimates(number, candidates)
+        likely = (estimates >= self.threshold - np.array([SLACK]).T).all(axis=0)
+        return candidates[likely][np.argsort(-estimates.min(axis=0)[likely], kind="stable")].tolist()
 
 
-class Signature:
-    def __init__(self, text_shingles: frozenset[str], minhash: MinHash) -> None:
-        self.shingles, self.minhash = text_shingles, minhash
+def numbered(texts: Iterable[str]) -> tuple[list[int], list[str]]:
+    """(the number of each text among the different ones, these in the order of coming); white space is folded."""
+    numbers: dict[str, int] = {}
+    found = [numbers.setdefault(" ".join(text.split()), len(numbers)) for text in texts]
+    return found, list(numbers)
 
 
-def signatures(texts: Iterable[str]) -> list[Signature]:
-    sets = [shingles(text) for text in texts]
-    encoded = [[part.encode("utf-8", "surrogatepass") for part in sorted(one)] for one in sets]
-    hashes = MinHash.bulk(encoded, num_perm=PERMUTATIONS, seed=SEED)
-    return [Signature(one, minhash) for one, minhash in zip(sets, hashes, strict=True)]
+def _bands(least: float) -> tuple[int, int]:
+    """(bands, rows of a band): the longest ones that miss at most MISSED of the pairs with this similarity."""
+    for rows in range(16, 1, -1):
+        bands = PERMUTATIONS // rows
+        if (1 - least**rows) ** bands <= MISSED:
+            return bands, rows
+    return PERMUTATIONS, 1
+
+
+def _factors(count: int) -> np.ndarray:
+    return np.random.default_rng(SEED).integers(0, 1 << 63, count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+
+
+def _min_hashes(runs: Runs, chosen: np.ndarray, count: int) -> np.ndarray:
+    """Of the chosen shingles of each text, the least under `count` hash functions; of none, the greatest number."""
+    hashes = runs.hashes[chosen].astype(np.uint32)
+    ends = np.concatenate([[0], np.cumsum(chosen)])[runs.ends]
+    sizes = np.diff(ends, prepend=0)
+    some = sizes > 0
+    signature = np.full((count, len(ends)), 0xFFFFFFFF, np.uint32)
+    mixed, high = np.empty_like(hashes), np.empty_like(hashes)  # one place in memory for all functions: twice as fast
+    for row, factor in zip(signature, _factors(count), strict=True):
+        np.multiply(hashes, np.uint32(factor & np.uint64(0xFFFFFFFF)), out=mixed)
+        np.right_shift(mixed, np.uint32(15), out=high)
+        mixed ^= high
+        mixed *= np.uint32(factor >> np.uint64(32)) | np.uint32(1)
+        if len(hashes):
+            row[some] = np.minimum.reduceat(mixed, (ends - sizes)[some])
+    return signature.T

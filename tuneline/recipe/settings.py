@@ -163,11 +163,12 @@ class Judged(Section):
 
 
 class Curate(Section):
-    """Similarities are Jaccard over character shingles of the question, 0 to 1."""
+    """Similarities are of the questions, 0 to 1: Jaccard over character shingles, templates aside."""
 
-    near_duplicate: float = Field(gt=0, le=1, description="from here on the later row is dropped")
+    near_duplicate: float = Field(gt=0, le=1, description="from here on, of rows with one answer, the later is dropped")
     same_group: float = Field(gt=0, le=1, description="from here on two source rows share a group")
     contamination: float = Field(gt=0, le=1, description="from here on a row is too near a held-out row")
+    answers: Literal["all", "first"] = Field(default="all", description="to one question: all are kept, or the first")
     checks: Checks = Checks()
     judge: Judged | None = None
 

@@ -46,9 +46,11 @@ def check_room(most: int | str, chat: Chat, rows: Sequence[Row], where: str) -> 
     """Raises click.ClickException that names the longest reference when it has more tokens than an answer may have."""
     if most == AUTO:
         return
-    needed, at = max(((tokens, -at) for at, tokens in enumerate(answer_tokens(chat, rows))), default=(0, 0))
+    counts = answer_tokens(chat, rows)
+    needed = max(counts, default=0)
     if needed > int(most):
+        at = counts.index(needed)
         raise click.ClickException(
-            f"{where}:{1 - at}: the reference of row {rows[-at]['id']} has {needed} tokens with its end, more than "
+            f"{where}:{at + 1}: the reference of row {rows[at]['id']} has {needed} tokens with its end, more than "
             f"max-new-tokens {most} of params.yaml: write {with_room(needed)} there, or {AUTO}"
         )
