@@ -7,7 +7,10 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ OTHERS = {  # what people bring that holds no rows for us, and the way out
     b"SQLite format 3": "a SQLite database; export its table as CSV",
     b"\xfd7zXZ": "packed with xz; unpack it",
 }
+NEAR = 0.02  # of a guess's disorder, within which another is as likely
 BYTE_ORDER = {
     b"\xff\xfe\x00\x00": "utf-32",
     b"\x00\x00\xfe\xff": "utf-32",
@@ -36,6 +40,9 @@ BYTE_ORDER = {
 ESCAPED = re.compile("[\udc80-\udcff]")  # a byte that is no UTF-8, as `surrogateescape` keeps it
 DELIMITERS = (",", ";", "\t", "|")
 LOOKED_AT = 50  # lines of a table by which its delimiter is told
+PARTED = 0.5  # of those lines, from which on a delimiter parts them
+MOST_WORDS = 3  # of a name of a column that is the only one; more are a text
+MOST_ROWS = 1000  # by which a header is told from a row
 NOT_ROWS = re.compile(r"(dataset_infos?|dataset_dict|state|README.*|LICEN[CS]E.*)(\.\w+)?", re.IGNORECASE)
 Records = Iterator[tuple[int, Any]]
 
@@ -158,13 +165,23 @@ def _detect(raw: bytes) -> tuple[str, str] | None:
 
     matches = from_bytes(raw)
     best = matches.best()
-    if best is None:
-        return None
+    if best is None or not best.coherence:  # no language is found in it
+        letters, high = len(re.findall(rb"[A-Za-z]", raw)), sum(byte > 127 for byte in raw)
+        if high < letters and (text := _decode_cp1252(raw)):
+            return text, "cp1252"
+        return best and (str(best), best.encoding)
     for match in matches:
-        as_likely = match.chaos <= best.chaos and match.coherence >= best.coherence
+        as_likely = match.chaos <= best.chaos + NEAR and match.coherence >= best.coherence
         if as_likely and "cp1252" in match.could_be_from_charset:
             return raw.decode("cp1252"), "cp1252"
     return str(best), best.encoding
+
+
+def _decode_cp1252(raw: bytes) -> str | None:
+    try:
+        return raw.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
 
 
 def _bad_byte(text: str) -> ValueError | None:
@@ -181,12 +198,21 @@ def _read_text_records(path: Path, raw: bytes, encoding: str) -> Records:
     head = text[:4096]
     if 4 * head.count("\0") > len(head):
         raise click.ClickException(f"{path} is no text, Parquet or Arrow")
-    if text.startswith("[", start):
+    if text.startswith("[", start) and not _is_array_a_line(text):
         yield from _read_array(text, start)
-    elif _is_json(text):
+    elif text.startswith("[", start) or _is_json(text):
         yield from _read_objects(path, text)
     else:
-        yield from _read_table(text)
+        yield from _read_table(path, text)
+
+
+def _is_array_a_line(text: str) -> bool:
+    """Whether each line is an array, such as the messages of a row, and not the whole file."""
+    lines = [line for line in text.lstrip().split("\n", 2)[:2] if line.strip()]
+    try:
+        return len(lines) == 2 and lines[1].lstrip().startswith("[") and isinstance(load_json(lines[0]), list)
+    except ValueError:
+        return False
 
 
 def _is_json(text: str) -> bool:
@@ -302,27 +328,64 @@ def _read_element(text: str, at: int, line: int) -> tuple[Any, int]:
 # Tables
 
 
-def _read_table(text: str) -> Records:
+@dataclass(frozen=True)
+class _Dialect:
+    """How a table is written."""
+
+    delimiter: str
+    quote: str = '"'
+    quoting: int = csv.QUOTE_MINIMAL
+
+    def reader(self, text: str) -> Any:
+        # Strict, since a quote that is never closed would swallow the rows after it.
+        return csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            quoting=self.quoting,
+            strict=True,
+        )
+
+    def is_whole(self, text: str) -> bool:
+        try:
+            rows = list(self.reader(text))
+        except csv.Error:
+            return False
+        return all(len(row) == len(rows[0]) for row in rows if row)
+
+
+def _read_table(path: Path, text: str) -> Records:
     """CSV, TSV and their like. The delimiter is Excel's `sep=`, or the one that parts the lines best."""
     first, _, rest = text.partition("\n")
     start = 1
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     if declared := re.fullmatch(r'"?sep=(.)"?\s*', first):
         delimiter, text, start = declared[1], rest, 2
     else:
-        delimiter = max(DELIMITERS, key=lambda one: _parts_well(text, one))
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
-    quoting = csv.QUOTE_MINIMAL
-    if delimiter == "\t" and not _is_whole(text, delimiter, quoting) and _is_whole(text, delimiter, csv.QUOTE_NONE):
-        quoting = csv.QUOTE_NONE  # where tabs part, a quote may be a quote
-    yield from _read_csv(text, delimiter, quoting, start)
+        likely = max(
+            (_Dialect(one, quote) for quote in "\"'" for one in DELIMITERS), key=lambda one: _parts_well(text, one)
+        )
+        _refuse_plain_text(text, likely)
+        delimiter = likely.delimiter
+    yield from _read_csv(path, text, _dialect(text, delimiter), start)
 
 
-def _parts_well(text: str, delimiter: str) -> tuple[float, int]:
+def _dialect(text: str, delimiter: str) -> _Dialect:
+    """CSV's own, unless only another way to quote gives every row the header's columns."""
+    usual, bare, single = _Dialect(delimiter), _Dialect(delimiter, quoting=csv.QUOTE_NONE), _Dialect(delimiter, "'")
+    if usual.is_whole(text):
+        return usual
+    if bare.is_whole(text):  # where tabs part, a quote may be a quote; elsewhere it is one that is never closed
+        return bare if delimiter == "\t" else usual
+    return single if single.is_whole(text) else usual
+
+
+def _parts_well(text: str, dialect: _Dialect) -> tuple[float, int]:
     """(share of the first lines that are parted as the header is, its columns); nothing for one column."""
     head = "\n".join(text[:200_000].split("\n", LOOKED_AT)[:LOOKED_AT])
     widths = []
     try:
-        for fields in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True):
+        for fields in dialect.reader(head):
             widths += [len(fields)] if fields else []
     except csv.Error:
         pass  # the head may end within quotes
@@ -331,30 +394,64 @@ def _parts_well(text: str, delimiter: str) -> tuple[float, int]:
     return widths.count(widths[0]) / len(widths), widths[0]
 
 
-def _is_whole(text: str, delimiter: str, quoting: int) -> bool:
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting))
-    except csv.Error:
-        return False
-    return all(len(row) == len(rows[0]) for row in rows if row)
+def _refuse_plain_text(text: str, dialect: _Dialect) -> None:
+    """Raises _Broken for lines that nothing parts alike, unless the first names what a form knows."""
+    line = text.lstrip().partition("\n")[0]
+    names = {name.strip(" \r\"'") for name in line.split(dialect.delimiter)}
+    if names & set(KEYS) or not line.strip():
+        return
+    share, _ = _parts_well(text, dialect)
+    if share < PARTED if share else len(line.split()) > MOST_WORDS:
+        raise _Broken(
+            "1: neither JSON nor a table that , ; | or tabs part alike; "
+            'a plain text goes in as lines of JSON, each {"text": "…"}'
+        )
 
 
-def _read_csv(text: str, delimiter: str, quoting: int, start: int) -> Records:
-    # Strict, since a quote that is never closed would swallow the rows after it.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)
+def _read_csv(path: Path, text: str, dialect: _Dialect, start: int) -> Records:
+    reader = dialect.reader(text)
     before = start - 1
     try:
-        header = [name.strip() for name in next(reader, [])]
-        if twice := next((name for name in header if header.count(name) > 1), None):
-            raise _Broken(f"{start}: the column {twice!r} stands twice")
-        start = before + reader.line_num + 1
+        first = [name.strip() for name in next(reader, [])]
+        if _is_header(text, dialect, first):
+            header = _names(first, start)
+            start = before + reader.line_num + 1
+        else:
+            header = _names([""] * len(first), start)
+            click.echo(f"{path}: line {start} is a row and no header: the columns are {', '.join(header)}", err=True)
+            reader, first = dialect.reader(text), []
         for fields in reader:
             if wrong := _bad_byte("".join(fields)):
                 yield start, wrong
             elif fields and len(fields) != len(header):
                 yield start, ValueError(f"{len(fields)} columns, the header has {len(header)}")
+            elif fields and [field.strip() for field in fields] == first:
+                yield start, ValueError("the header stands here again")
             elif fields:
                 yield start, dict(zip(header, fields, strict=True))
             start = before + reader.line_num + 1
     except csv.Error as error:
         raise _Broken(f"{start}: not CSV from here on: {error}") from None
+
+
+def _names(header: list[str], start: int) -> list[str]:
+    """The columns' names; one that has none is told by its number. Raises _Broken where one stands twice."""
+    names = [name or f"column {number}" for number, name in enumerate(header, 1)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _Broken(f"{start}: the column {twice!r} stands twice")
+    return names
+
+
+def _is_header(text: str, dialect: _Dialect, first: list[str]) -> bool:
+    """Whether the first line names columns: no, where what stands there comes again and again in its own column."""
+    if set(first) & set(KEYS):
+        return True
+    again: Counter[int] = Counter()
+    try:
+        for fields in islice(dialect.reader(text), 1, MOST_ROWS):
+            pairs = enumerate(zip(first, map(str.strip, fields), strict=False))
+            same = [at for at, (name, field) in pairs if name and name == field]
+            again.update(same if len(same) < len(first) else [])  # the whole header may stand there again
+    except csv.Error:
+        pass  # told where the rows are read
+    return all(count < 2 for count in again.values())

@@ -1,6 +1,6 @@
 """The files that a recipe names → its rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,24 @@ def read_files(recipe: Path, settings: Files, state: Path, records: Records | No
     `records`: how a record that is no row itself is read. Raises click.ClickException when a file is not there.
     """
     files = local_files(recipe / "source", state)
-    names = (*settings.train, *settings.valid, *settings.test)
-    missing = [name for name in names if name not in files]
+    missing = [name for name in (*settings.train, *settings.valid, *settings.test) if name not in files]
     if missing:
         raise click.ClickException(f"{recipe / 'source'} has no {', '.join(missing)}; correct recipe.yaml or add it")
     check = Draft202012Validator(read_schema(recipe / "source" / settings.fields)) if settings.fields else None
+    return read_named(files, settings, check, records)
+
+
+def read_named(
+    files: Mapping[str, Path],
+    settings: Files,
+    check: Draft202012Validator | None = None,
+    records: Records | None = None,
+) -> Extracted:
+    """The rows of the files that the settings name, each in its set. `files`: name → file or folder."""
     listed = {**dict.fromkeys(settings.valid, "valid"), **dict.fromkeys(settings.test, "test")}
     rows, refused = [], []
     seen: dict[str, str] = {}
-    for name in names:
+    for name in (*settings.train, *settings.valid, *settings.test):
         for row in read_file(files[name], name, settings, check, records):
             row = row if "reason" in row else _placed(row, listed.get(name), seen)
             (refused if "reason" in row else rows).append(row)

@@ -1,7 +1,8 @@
 """The forms in which people bring rows → the messages or the text of a row.
 
 Nothing of a record is left out: a key that its form has no place for makes it a refused row, unless recipe.yaml names
-it as one that may go. A null is nothing: a key whose value is null is not there.
+it as one that may go. A null is nothing: a key whose value is null is not there; an empty text or list has nothing to
+lose.
 
 Where the forms come from: Alpaca and ShareGPT as LLaMA-Factory and axolotl document them, OpenAI's fine-tuning form as
 its API reference has it, prompt / completion as TRL does.
@@ -34,7 +35,10 @@ SETS = {
     **dict.fromkeys(("valid", "validation", "val", "dev", "eval"), "valid"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-KEYS = (*dict.fromkeys(("messages", "conversations", *ASKED, *ANSWERED, "history", "system", "tools")), *ABOUT)
+TOOLS = ("tools", "functions")
+KEYS = (*dict.fromkeys(("messages", "conversations", *ASKED, *ANSWERED, "history", "system", *TOOLS)), *ABOUT)
+WEIGHTS = ("weight", "loss_weight", "loss", "train")  # OpenAI's, LLaMA-Factory's, ms-swift's, axolotl's
+MEDIA = frozenset(f"{kind}{s}" for kind in ("image", "audio", "video") for s in ("", "s"))
 PREFERENCE = "preference data, of which one answer is wrong; map the right one by extract.columns, and ignore the rest"
 
 
@@ -43,11 +47,16 @@ def read_form(record: Any, columns: Mapping[str, str] | None = None) -> Row:
 
     `columns`: own key → a key of a form, or IGNORE. Raises BadRow with the reason.
     """
-    body, left = _read(record, columns or {}, answered=True)
+    body, left = read_part(record, columns)
     if left:
         keys = ", ".join(map(repr, left))
         raise BadRow(f"nothing would be trained of {keys}; say in extract.columns what it is, or `{IGNORE}`")
     return body
+
+
+def read_part(record: Any, columns: Mapping[str, str] | None = None) -> tuple[Row, list[str]]:
+    """(what can be read of a record, the keys that its form has no place for). Raises BadRow."""
+    return _read(record, columns or {}, answered=True)
 
 
 def read_question(record: Any) -> tuple[Row, list[str]]:
@@ -59,6 +68,7 @@ def read_question(record: Any) -> tuple[Row, list[str]]:
 
 
 def _read(record: Any, columns: Mapping[str, str], answered: bool) -> tuple[Row, list[str]]:
+    record = {"messages": record} if is_messages(record) else record
     if not isinstance(record, dict):
         raise BadRow(f"a row is an object, this is {_kind(record)}; give {FORMS}")
     given = rename(record, columns)
@@ -66,7 +76,12 @@ def _read(record: Any, columns: Mapping[str, str], answered: bool) -> tuple[Row,
     reader = _Reader(given, answered)
     body = reader.body()
     check_signs(body)
-    return {**body, **about}, list(reader.left)
+    return {**body, **about}, holding(reader.left)
+
+
+def holding(left: Row) -> list[str]:
+    """The keys that hold something; an empty column of a table does not."""
+    return [key for key, value in left.items() if value is not None and value not in ("", [], {})]
 
 
 def rename(record: Mapping[str, Any], columns: Mapping[str, str], keep_nulls: bool = False) -> Row:
@@ -117,6 +132,8 @@ class _Reader:
 
     def body(self) -> Row:
         self.refuse_preferences()
+        if media := [key for key in holding(self.left) if key in MEDIA]:
+            raise BadRow(f"{' and '.join(map(repr, media))}: only text can be trained")
         for key in ("messages", "conversations"):
             if key in self.left:
                 return self.conversation(read_messages(self.left.pop(key), key))
@@ -129,10 +146,12 @@ class _Reader:
         return self.conversation(self.pair(asked, answer))
 
     def refuse_preferences(self) -> None:
-        if found := [key for key in ("chosen", "rejected") if key in self.left]:
+        if found := [key for key in self.left if key.startswith(("chosen", "rejected"))]:
             raise BadRow(f"{' and '.join(map(repr, found))}: {PREFERENCE}")
-        if isinstance(self.left.get("label"), bool) and any(key in self.left for key in ANSWERED if key != "label"):
-            raise BadRow(f"'label' is {str(self.left['label']).lower()}: {PREFERENCE}")
+        label = str(self.left.get("label")).lower()  # a table has it as a text
+        answers = {"messages", "conversations", *ANSWERED} - {"label"}
+        if label in ("true", "false") and answers & self.left.keys():
+            raise BadRow(f"'label' is {label}: {PREFERENCE}")
 
     def pair(self, asked: str, answer: str | None) -> list[Row]:
         """The turns of a question and its answer, after those of `history`; either may be messages, as TRL has them."""
@@ -141,15 +160,23 @@ class _Reader:
         if is_messages(question):
             turns += read_messages(question, asked)
         else:
-            text = as_text(question, asked)
-            more = self.left.pop("input", "") if asked == "instruction" else ""
-            turns.append(_turn("user", f"{text}\n\n{as_text(more, 'input')}" if more != "" else text))
+            turns.append(
+                _turn("user", self.instruction(question) if asked == "instruction" else as_text(question, asked))
+            )
         given = self.left.pop(answer) if answer else ""
         if is_messages(given):
             turns += read_messages(given, answer)
         elif self.answered:
             turns.append(_turn("assistant", as_text(given, answer)))
         return turns
+
+    def instruction(self, asked: Any) -> str:
+        """Alpaca's two parts of a question, of which one may be empty."""
+        more = self.left.pop("input", "")
+        if more == "":
+            return as_text(asked, "instruction")
+        said = as_text(more, "input")
+        return said if asked == "" else f"{as_text(asked, 'instruction')}\n\n{said}"
 
     def history(self) -> list[Row]:
         turns: list[Row] = []
@@ -166,7 +193,7 @@ class _Reader:
             if turns[0]["role"] == "system":
                 raise BadRow("has a 'system' beside a system message; keep one")
             turns = [_turn("system", as_text(system, "system")), *turns]
-        tools = read_tools(self.left.pop("tools", None))
+        tools = read_tools(_take_one(self.left, *TOOLS, what="a row"))
         if not self.answered and turns[-1]["role"] == "assistant":
             turns = turns[:-1]
         check_turns(turns, self.answered)
@@ -220,23 +247,43 @@ def _read_message(message: Any) -> Row:
     content = _take_one(left, "content", "value")
     turn = _turn(role, "")
     if told == "function_call":
-        turn["tool_calls"], content = [read_call(parsed(content, "function_call"))], None
+        calls = parsed(content, "function_call")
+        turn["tool_calls"], content = (
+            [read_call(call) for call in (calls if isinstance(calls, list) else [calls])],
+            None,
+        )
     elif role == "assistant":
-        _read_answer(turn, left)
+        _read_calls(turn, left)
     elif role == "tool":
         turn |= {name: str(left.pop(name)) for name in ("name", "tool_call_id") if name in left}
+    if not _is_trained(left, role):
+        turn["weight"] = 0
     if content is not None and not (content == "" and (turn.get("tool_calls") or role == "tool")):
         turn["content"] = as_text(_joined(content), "content")
     elif not turn.get("tool_calls") and role != "tool":
         raise BadRow(f"a message of the {role} has no content")
-    if left:
-        keys = ", ".join(map(repr, left))
-        raise BadRow(f"nothing would be trained of {keys} in a message of the {role}; take it out")
+    if lost := holding(left):
+        raise BadRow(
+            f"nothing would be trained of {', '.join(map(repr, lost))} in a message of the {role}; take it out"
+        )
     return turn
 
 
-def _read_answer(turn: Row, left: Row) -> None:
-    """Takes what only an answer has: its weight and its calls."""
+def _is_trained(left: Row, role: str) -> bool:
+    """Takes the weight of a message; that of a question may only say what holds anyway. Raises BadRow."""
+    key = next((name for name in WEIGHTS if name in left), None)
+    if key is None:
+        return True
+    weight = left[key]
+    if weight not in (0, 1) or (isinstance(weight, bool) and key == "weight"):
+        raise BadRow(f"{key!r} of a message is {weight!r}: 0 is not trained, 1 is")
+    if role == "assistant" or weight == 0:
+        del left[key]
+    return role != "assistant" or weight == 1
+
+
+def _read_calls(turn: Row, left: Row) -> None:
+    """Takes the calls of an answer."""
     calls = parsed(left.pop("tool_calls", None), "tool_calls")
     if (old := parsed(left.pop("function_call", None), "function_call")) is not None:
         calls = [*(calls or []), old]
@@ -244,17 +291,12 @@ def _read_answer(turn: Row, left: Row) -> None:
         raise BadRow("'tool_calls' is not a list of calls")
     if calls:
         turn["tool_calls"] = [read_call(call) for call in calls]
-    weight = left.pop("weight", 1)
-    if weight not in (0, 1) or isinstance(weight, bool):
-        raise BadRow(f"'weight' of a message is {weight!r}: 0 is not trained, 1 is")
-    if weight == 0:
-        turn["weight"] = 0
 
 
-def _take_one(left: Row, first: str, second: str) -> Any:
+def _take_one(left: Row, first: str, second: str, what: str = "a message") -> Any:
     """The value of the one of two keys that is there; both is one too many."""
     if first in left and second in left:
-        raise BadRow(f"a message has {first!r} and {second!r}; keep one")
+        raise BadRow(f"{what} has {first!r} and {second!r}; keep one")
     return left.pop(first, left.pop(second, None))
 
 
@@ -286,7 +328,8 @@ def read_call(call: Any) -> Row:
     function = call.get("function", call) if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise BadRow("a call of a tool needs a name and arguments")
-    arguments = parsed(function.get("arguments", {}), "arguments")
+    arguments = parsed(function.get("arguments"), "arguments")
+    arguments = {} if arguments is None else arguments
     if not isinstance(arguments, dict):
         raise BadRow(f"the arguments of {function['name']} are no JSON object")
     if more := [key for key in function if key not in ("name", "arguments", "id", "type")]:
@@ -300,8 +343,10 @@ def read_call(call: Any) -> Row:
 
 def parsed(value: Any, key: str) -> Any:
     """A list or an object that may stand as JSON in a text, as columns of a table have it. Raises BadRow."""
-    if not isinstance(value, str) or not value.strip():
-        return value or None
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
     try:
         return load_json(value)
     except ValueError as error:
@@ -328,11 +373,11 @@ def _joined(content: Any) -> Any:
 
 def _part(part: Row) -> str:
     left = {name: value for name, value in part.items() if value is not None}
-    kind, text = left.pop("type", None), left.pop("text", None)
+    kind, text = left.pop("type", None), left.pop("text", left.pop("value", None))
     if kind != "text" or not isinstance(text, str):
         raise BadRow(f"holds a part of the kind {kind!r}: only text can be trained")
-    if left:
-        raise BadRow(f"nothing would be trained of {', '.join(map(repr, left))} in a part; take it out")
+    if lost := holding(left):
+        raise BadRow(f"nothing would be trained of {', '.join(map(repr, lost))} in a part; take it out")
     return text
 
 

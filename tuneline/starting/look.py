@@ -1,7 +1,9 @@
 """What a file of rows holds, told before anything is made of it."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,11 +14,16 @@ import click
 from tuneline.data.inputs import read_folder, read_records
 from tuneline.data.language import language_of
 from tuneline.files import Row, dump_json
-from tuneline.recipe.forms import IGNORE
-from tuneline.rows import answer, question
+from tuneline.recipe.forms import ANSWERED, ASKED, IGNORE, KEYS, read_part
+from tuneline.rows import BadRow, answer, question
 
 SAMPLE = 300  # rows whose language is told
-LABELS, LABEL_SHARE, LABEL_LENGTH = 50, 0.2, 64  # so many labels at most, of so many rows, of so many characters
+FEW = 0.05  # of the rows, that may be refused of a file of which a recipe is made
+WIDTH, COLUMNS = 92, 20  # of a line that is printed, in characters; lines of one column each
+ANSWERS_NAMES = ("answer", "output", "response", "reply", "completion", "target", "truth", "label", "class", "categor")
+UNNAMED = "column 1"  # the first column where it has no name: pandas writes its index there
+NUMBERS = 20  # labels at most where all are numbers: more are measured or counted
+LABELS, LABEL_SHARE, LABEL_LENGTH = 200, 0.2, 64  # so many labels at most, of so many rows, of so many characters
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,14 @@ def choose_measures(rows: Sequence[Row]) -> Measures:
 def labels_of(answers: Sequence[str]) -> list[str]:
     """The distinct answers, the commonest first, where they are few and short; else none."""
     counts = Counter(text.strip() for text in answers)
-    few = 2 <= len(counts) <= min(LABELS, max(2, LABEL_SHARE * len(answers)))
+    most = NUMBERS if all(map(_is_number, counts)) else LABELS
+    few = 2 <= len(counts) <= min(most, max(2, LABEL_SHARE * len(answers)), len(answers) / 2)
     short = all(len(text) <= LABEL_LENGTH and "\n" not in text for text in counts)
     return [text for text, _ in counts.most_common()] if few and short else []
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?\d+([.,]\d+)?", text) is not None
 
 
 def kind_key(answers: Sequence[str]) -> str | None:
@@ -116,20 +128,83 @@ def read_sample(path: Path, most: int = 1000) -> list[dict[str, Any]]:
     return found
 
 
-def suggest_columns(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Own key → a form's key, guessed from the values: what has few of them is the answer, the longest the question."""
-    keys = list(dict.fromkeys(key for record in records for key in record))
-    values = {key: [_shown(record[key]) for record in records if record.get(key) is not None] for key in keys}
-    length = {key: fmean(map(len, values[key])) if values[key] else 0.0 for key in keys}
-    named = {key for key in keys if values[key] and len(set(values[key])) == len(records) and length[key] <= 40}
-    texts = sorted((key for key in keys if length[key]), key=lambda key: -length[key])
-    asked = next((key for key in texts if len(set(values[key])) > 1), None)
-    labels = [key for key in keys if key != asked and labels_of(values[key])]
-    rest = [key for key in texts if key not in {asked, *labels, *named}]
-    answered = labels[-1] if labels else next(iter(rest), None)
-    number = next((key for key in keys if key in named and key not in (asked, answered)), None)
-    told = {asked: "prompt", answered: "response", number: "id"}
-    return {key: told.get(key, IGNORE) for key in keys}
+def suggest_columns(records: Sequence[Mapping[str, Any]], told: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Own key → a form's key or `ignore`, with those that are told; keys that a form reads as they stand are not in it.
+
+    Names tell first, then values. A key that seldom holds something is not in it: its rows are refused rather than
+    shortened.
+    """
+    columns = {**name_columns(_keys(records)), **(told or {})}
+    columns |= _guess_pair(records, columns)
+    for key, holding in _left(records, columns).items():
+        if holding > FEW * len(records):
+            columns[key] = "id" if _is_id(key, records) and "id" not in columns.values() else IGNORE
+    return columns
+
+
+def name_columns(keys: Sequence[str]) -> dict[str, str]:
+    """Own key → the form's key that it is a spelling of, unless that is there too."""
+    found = {key: key.lower() for key in keys if key not in KEYS and key.lower() in KEYS and key.lower() not in keys}
+    if "context" in keys and {"instruction", "input"} & set(keys) == {"instruction"}:
+        found["context"] = "input"  # Dolly's
+    if {"chosen", "rejected"} <= set(keys):
+        found |= {"chosen": "response", "rejected": IGNORE}
+    return found
+
+
+def _guess_pair(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, str]:
+    """The question and the answer where no name tells: few distinct values are the answer, the longest the question."""
+    known = {columns.get(key, key) for key in _keys(records)}
+    if known & {"messages", "conversations"}:
+        return {}
+    free = {key: texts for key, texts in _texts(records).items() if key not in columns and key not in KEYS}
+    free = {key: texts for key, texts in free.items() if len(set(texts)) > 1 and not _is_id(key, records)}
+    labels = sorted((key for key in free if labels_of(free[key])), key=_is_answers_name)
+    longest = sorted(free, key=lambda key: fmean(map(len, free[key])))
+    asked, answered = known & set(ASKED), known & set(ANSWERED)
+    guess: dict[str, str] = {}
+    if not asked and (texts := [key for key in longest if key not in labels and not _is_answers_name(key)]):
+        guess[texts[-1]] = "prompt"
+    rest = [key for key in sorted(longest, key=_is_answers_name) if key not in guess]
+    if not answered and (labels or rest):
+        guess[(labels or rest)[-1]] = "label" if labels else "response"
+    elif not answered and len(guess) == len(_keys(records)):
+        guess = dict.fromkeys(guess, "text")
+    return guess
+
+
+def _is_answers_name(key: str) -> bool:
+    return any(word in key.lower() for word in ANSWERS_NAMES)
+
+
+def _texts(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Key → its values as text, of keys that hold something and neither lists nor objects."""
+    held = {key: [record[key] for record in records if record.get(key) not in (None, "")] for key in _keys(records)}
+    return {
+        key: [_shown(value) for value in values]
+        for key, values in held.items()
+        if values and not any(isinstance(value, list | dict) for value in values)
+    }
+
+
+def _left(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Counter[str]:
+    """Key → records of which it would be left, of those that can be read."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        with suppress(BadRow):
+            counts.update(read_part(record, columns)[1])
+    return counts
+
+
+def _is_id(key: str, records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a key tells the records apart, and is an id by its name or a number that has none."""
+    values = {_shown(record.get(key)) for record in records}
+    named = re.search(r"(^|[^a-z])id([^a-z]|$)|ID$|Id$", key) or (key == UNNAMED and all(map(_is_number, values)))
+    return bool(named) and len(values) == len(records) > 1
+
+
+def _keys(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for record in records for key in record))
 
 
 def _shown(value: Any) -> str:
@@ -138,9 +213,15 @@ def _shown(value: Any) -> str:
 
 def describe_columns(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line a column: its name, how many values, one of them."""
+    keys = _keys(records)
     lines = []
-    for key in dict.fromkeys(key for record in records for key in record):
+    for key in keys[:COLUMNS]:
         values = [_shown(record[key]) for record in records if record.get(key) is not None]
         example = " ".join(next(iter(values), "").split())
-        lines.append(f"  {key}: {len(set(values))} values in {len(values)} rows, such as {example[:60]!r}")
-    return lines
+        line = f"  {shortened(key, 40)}: {len(set(values))} values in {len(values)} rows, such as "
+        lines.append(line + repr(shortened(example, max(10, WIDTH - len(line) - 2))))
+    return [*lines, f"  and {len(keys) - COLUMNS} more"] if len(keys) > COLUMNS else lines
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -435,3 +435,81 @@ def test_a_column_twice_stops_the_run(tmp_path: Path) -> None:
 def test_a_quote_in_a_tsv_may_be_a_quote(tmp_path: Path) -> None:
     content = 'text\tlabel\n"open\tyes\n"quoted"\tno\n'
     assert [record["text"] for _, record in read_records(write(tmp_path, "a.tsv", content))] == ['"open', '"quoted"']
+
+
+# Tables as people have them
+
+
+def records(folder: Path, content: str | bytes) -> list[dict]:
+    return [record for _, record in read_records(write(folder, "a.csv", content))]
+
+
+def test_a_table_without_a_header_loses_no_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert records(tmp_path, "ham\tGo there\nspam\tYou won\nham\tOk\nham\tNo\n") == [
+        {"column 1": label, "column 2": text}
+        for label, text in (("ham", "Go there"), ("spam", "You won"), ("ham", "Ok"), ("ham", "No"))
+    ]
+    assert "a.csv: line 1 is a row and no header: the columns are column 1, column 2" in capsys.readouterr().err
+    both = "a text\tOTHER\tOTHER\nanother\tOTHER\tOTHER\nthird\tOFFENSE\tABUSE\nfourth\tOTHER\tOTHER\n"
+    assert len(records(tmp_path, both)) == 4
+
+
+def test_what_a_form_knows_is_a_header_whatever_stands_below_it(tmp_path: Path) -> None:
+    content = "text,label\na,label\nb,label\ntext,label\nc,x\n"
+    rows = extract(tmp_path, "a.csv", content)
+    assert lines_and_reasons(rows) == [(2, ""), (3, ""), (4, "the header stands here again"), (5, "")]
+    named = records(tmp_path, "Betreff;Ziel\na;x\nBetreff;Ziel\nBetreff;Ziel\n")
+    assert named[0] == {"Betreff": "a", "Ziel": "x"}
+    assert [str(one) for one in named[1:]] == 2 * ["the header stands here again"]
+
+
+def test_a_column_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
+    rows = extract(tmp_path, "a.csv", "label,text,,\nspam,won,,\nham,one,two,\nham,one,,three\n")
+    assert [row.get("detail", "")[:42] for row in rows] == [
+        "", "nothing would be trained of 'column 3'; sa", "nothing would be trained of 'column 4'; sa"
+    ]  # fmt: skip
+    assert records(tmp_path, ",text\n0,a\n1,b\n")[1] == {"column 1": "1", "text": "b"}
+
+
+def test_single_quotes_quote_where_only_they_part_the_rows(tmp_path: Path) -> None:
+    content = "text;label\n'one; \"two\"; it''s';a\n'three; four';b\n"
+    assert records(tmp_path, content) == [
+        {"text": 'one; "two"; it\'s', "label": "a"},
+        {"text": "three; four", "label": "b"},
+    ]
+    assert records(tmp_path, "text;label\n'one';a\n")[0]["text"] == "'one'"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "A first line of a text, which goes on\nand on\nand has, here and there, commas\nand ends\n",
+        "Kannst du mir helfen?\nWas ist das?\n",
+        "= A heading =\n\nBut, as it is, a text.\n\nWith lines\nof any length, and words\n",
+    ],
+)
+def test_a_plain_text_is_no_table(tmp_path: Path, content: str) -> None:
+    with pytest.raises(click.ClickException, match=r'a\.csv:1: neither JSON nor a table .* each {"text": "…"}'):
+        records(tmp_path, content)
+
+
+def test_one_column_may_have_a_name(tmp_path: Path) -> None:
+    assert records(tmp_path, "text\nOne, two\n")[0].args == ("2 columns, the header has 1",)
+    assert records(tmp_path, "Review\nGood\nBad\n") == [{"Review": "Good"}, {"Review": "Bad"}]
+
+
+def test_each_line_may_be_the_messages_of_a_row(tmp_path: Path) -> None:
+    line = json.dumps(PAIR)
+    for content in (f"{line}\n{line}\n", f"[{line},\n{line}]", f"[\n{line},\n{line}\n]"):
+        assert [row["messages"] for row in extract(tmp_path, "a.jsonl", content)] == [PAIR, PAIR]
+    (row,) = extract(tmp_path, "a.jsonl", f"[{line}]\n")
+    assert row["messages"] == PAIR
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Die Tür geht nicht zu, Größe prüfen;Technik", "It costs £900 or 5 €, call now;spam", "J’ai été à l’accueil;neg"],
+)
+def test_a_few_accents_among_latin_letters_are_cp1252(tmp_path: Path, text: str) -> None:
+    content = f"text;label\n{text}\nok;other\n"
+    assert read_text(write(tmp_path, "a.csv", content.encode("cp1252"))) == content

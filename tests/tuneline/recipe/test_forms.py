@@ -28,6 +28,8 @@ GIVEN = {"role": "tool", "content": "sun"}
         ({"instruction": "ask", "input": None, "output": "yes", "system": "be brief", "history": [["one", "two"]]},
          [SYSTEM, {"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}, ASK, YES]),
         ({"instruction": "ask", "input": "", "output": "yes", "system": "", "history": []}, [ASK, YES]),
+        ({"instruction": "", "input": "ask", "output": "yes"}, [ASK, YES]),
+        ({"messages": [ASK, YES], "images": [], "notes": "", "score": None}, [ASK, YES]),  # nothing is in them
         # ShareGPT
         ({"conversations": [{"from": "human", "value": "ask"}, {"from": "gpt", "value": "yes"}]}, [ASK, YES]),
         ({"conversations": [{"from": "human", "value": "ask"}, {"from": "gpt", "value": "yes"}], "system": "be brief"},
@@ -51,11 +53,19 @@ GIVEN = {"role": "tool", "content": "sun"}
         ({"messages": [{"role": "developer", "content": "be brief"}, ASK, YES]}, [SYSTEM, ASK, YES]),
         ({"messages": [ASK, {**YES, "weight": 0, "refusal": None}, ASK, {**YES, "weight": 1}]},
          [ASK, {**YES, "weight": 0}, ASK, YES]),
+        ([ASK, YES], [ASK, YES]),
+        ({"messages": [{**ASK, "weight": 0}, YES]}, [ASK, YES]),
+        # LLaMA-Factory's newer form, ms-swift's and axolotl's weights
+        ({"messages": [{**ASK, "content": [{"type": "text", "value": "ask"}], "loss_weight": 0.0},
+                       {**YES, "content": [{"type": "text", "value": "yes"}], "loss_weight": 1.0}]}, [ASK, YES]),
+        ({"messages": [ASK, {**YES, "loss": False}, ASK, {**YES, "loss": True}]},
+         [ASK, {**YES, "weight": 0}, ASK, YES]),
+        ({"messages": [ASK, {**YES, "train": False}, ASK, YES]}, [ASK, {**YES, "weight": 0}, ASK, YES]),
         ({"messages": [{**ASK, "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "sk"}]}, YES]},
          [ASK, YES]),
     ],
 )  # fmt: skip
-def test_forms_that_people_bring(record: dict, messages: list[dict]) -> None:
+def test_forms_that_people_bring(record: Any, messages: list[dict]) -> None:
     assert read_form(record) == {"messages": messages}
 
 
@@ -82,7 +92,18 @@ def test_tools_and_their_calls_are_as_templates_expect_them(arguments: Any, tool
     ]
     assert read_form({"conversations": sharegpt, "tools": tools})["messages"] == [ASK, CALLING, GIVEN, YES]
     old = {"role": "assistant", "function_call": {"name": "weather", "arguments": arguments}}
-    assert read_form({"messages": [ASK, old]})["messages"] == [ASK, CALLING]
+    assert read_form({"messages": [ASK, old], "functions": [FUNCTION]}) == {"messages": [ASK, CALLING], "tools": [TOOL]}
+    two = {"from": "function_call", "value": '[{"name": "weather", "arguments": {"town": "Lyon"}}, {"name": "now"}]'}
+    calls = read_form({"conversations": [sharegpt[0], two], "tools": tools})["messages"][1]["tool_calls"]
+    assert calls == [CALL, {"type": "function", "function": {"name": "now", "arguments": {}}}]
+
+
+@pytest.mark.parametrize("arguments", [None, "", "{}", {}, "null"])
+def test_a_call_may_be_without_arguments(arguments: Any) -> None:
+    row = read_form(
+        {"messages": [ASK, {"role": "assistant", "function_call": {"name": "now", "arguments": arguments}}]}
+    )
+    assert row["messages"][1]["tool_calls"] == [{"type": "function", "function": {"name": "now", "arguments": {}}}]
 
 
 def test_a_row_that_ends_with_a_call_asks_and_answers() -> None:
@@ -98,26 +119,37 @@ def test_a_row_that_ends_with_a_call_asks_and_answers() -> None:
     [
         ({"prompt": "ask", "response": "yes", "notes": "x"}, "nothing would be trained of 'notes'; say in extract"),
         ({"text": "ask", "label": "yes", "score": 1}, "nothing would be trained of 'score'"),
-        ({"messages": [ASK, YES], "notes": ""}, "nothing would be trained of 'notes'"),
+        ({"messages": [ASK, YES], "notes": 0}, "nothing would be trained of 'notes'"),
         ({"text": "ask", "system": "be brief"}, "nothing would be trained of 'system'"),
-        ({"prompt": "ask", "response": "yes", "tool_calls": []}, "nothing would be trained of 'tool_calls'"),
+        ({"prompt": "ask", "response": "yes", "tool_calls": [CALL]}, "nothing would be trained of 'tool_calls'"),
         ({"instruction": "ask", "output": "yes", "context": "x"}, "nothing would be trained of 'context'"),
         ({"messages": [{**ASK, "name": "Ada"}, YES]}, "nothing would be trained of 'name' in a message of the user"),
         ({"messages": [ASK, {**YES, "reasoning_content": "x"}]}, "'reasoning_content' in a message of the assistant"),
-        ({"messages": [{**ASK, "weight": 0}, YES]}, "nothing would be trained of 'weight' in a message of the user"),
+        ({"messages": [{**ASK, "weight": 1}, YES]}, "nothing would be trained of 'weight' in a message of the user"),
+        ({"messages": [{**ASK, "loss": True}, YES]}, "nothing would be trained of 'loss' in a message of the user"),
+        ({"messages": [ASK, {**YES, "weight": True}]}, "'weight' of a message is True"),
+        ({"messages": [ASK, {**YES, "loss": 0.5}]}, "'loss' of a message is 0.5"),
         ({"prompt": "ask", "chosen": "yes", "rejected": "no"}, "'chosen' and 'rejected': preference data"),
         ({"chosen": [ASK, YES], "rejected": [ASK, YES]}, "preference data"),
         ({"prompt": "ask", "completion": "yes", "label": False}, "'label' is false: preference data"),
+        ({"messages": [ASK, YES], "label": True}, "'label' is true: preference data"),
+        ({"conversations": [ASK, YES], "label": "False"}, "'label' is false: preference data"),
+        ({"chosen_messages": [ASK, YES], "rejected_messages": [ASK, YES]}, "'rejected_messages': preference data"),
+        ({"messages": [ASK, YES], "images": ["a.png"]}, "'images': only text can be trained"),
+        ({"prompt": "ask", "response": "yes", "audio": {"path": "a.wav"}}, "'audio': only text can be trained"),
         ({"messages": [ASK, {**YES, "weight": 0}]}, "every answer has weight 0: there is nothing to learn"),
         ({"messages": [ASK, {**YES, "weight": 0.5}]}, "'weight' of a message is 0.5"),
         ({"messages": [SYSTEM, ASK, YES], "system": "be long"}, "a 'system' beside a system message"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, YES]},
          "a part of the kind 'image_url': only text can be trained"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}]}, YES]},
+        ({"messages": [{**ASK, "content": [{"type": "text", "text": "a", "cache_control": {"type": "x"}}]}, YES]},
          "nothing would be trained of 'cache_control' in a part"),
         ({"instruction": "ask", "history": [["one"]], "output": "yes"}, "'history' is a list of [question, answer]"),
         ({"messages": [ASK, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{a}"}}]}]},
          "'arguments' is no JSON"),
+        ({"messages": [ASK, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": 0}}]}]},
+         "the arguments of f are no JSON object"),
+        ({"messages": [ASK, YES], "tools": [TOOL], "functions": [FUNCTION]}, "a row has 'tools' and 'functions'"),
         ({"messages": [ASK, YES], "tools": [{"type": "function"}]}, "a tool needs a name"),
         ({"messages": [{"from": "human", "role": "user", "content": "a"}, YES]}, "a message has 'role' and 'from'"),
         ({"text": "ask", "label": ""}, "'label' is empty"),
