@@ -2,8 +2,9 @@
 
 A text is cut into shingles: its overlapping runs of SHINGLE characters, white space folded, its ends marked. Each
 has a level: 0 for what few texts share, one more for each doubling of their number. It is told by longer runs than
-the shingle: of the runs of LONG characters in which the shingle stands, the one that most texts have. " the " is in
-every text and no template; "Translate into French: " is.
+the shingle, those in which it stands, and the one that most texts have: " the " is in every text and no template;
+"Translate into French: " is. What a tenth of the texts or less share is a template only where it is longer: many who
+write to a help desk ask "how do I reset my password", and mean it; a paragraph that comes again is not what they ask.
 
 All of it is a pure function of the set of texts: no seed of Python's, no order, no number of processes in it.
 """
@@ -15,6 +16,8 @@ import numpy as np
 
 SHINGLE = 4  # characters; short enough that a query of three words still has a dozen
 LONG = 12  # characters; a template below it cannot make texts near by itself, for what it holds is soon outweighed
+LONGER = 40  # the same for a template of a smaller share of the texts
+SHARE = 0.1
 FEW = 10  # texts that may share a long run before it is taken for a template's
 CHUNK = 1 << 17  # characters that are worked on at once: what they take stays in the processor's cache
 CELLS = 1 << 16, 1 << 23  # at least and at most, of each row of the sketch that counts long runs
@@ -32,28 +35,30 @@ class Runs(NamedTuple):
 
 
 class Commons:
-    """How common each long run is among different texts, in levels.
+    """How common each run is among different texts, in levels.
 
     A run that at most `few` of them share is at level 0: FEW, or in a larger set the root of its size, so that a
     passage's dozen copies among thousands of texts are no template and look-alikes stay few beside all. Level k is up
-    to few × 2^k; `top` is the level of runs that more than half share. Counts are by a count-min sketch [1] of two
-    rows, and so are never too low.
+    to few × 2^k; `top` is the level of runs that more than half share. Runs of LONG characters count from SHARE of the
+    texts on, runs of LONGER always. Counts are by a count-min sketch [1] of two rows, and so are never too low.
 
     [1] Cormode and Muthukrishnan, "An improved data stream summary: the count-min sketch and its applications", 2005.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
+        self.size = len(texts)
         self.few = max(FEW, int(len(texts) ** 0.5))
         self.top = max(1, int(np.ceil(np.log2(max(1, len(texts)) / self.few))))
         wanted = 1 << sum(map(len, texts)).bit_length()
         self.counts = np.zeros((2, min(max(wanted, CELLS[0]), CELLS[1])), np.uint32)
         for block in _blocks(texts):
-            long, valid = _long_runs(block)
-            # Each once a text: one that says a thing a thousand times makes no template of it.
-            keys, _ = _counted(block.owners[valid] << np.uint64(HASH_BITS) | long[valid])
-            for row, cells in zip(self.counts, self._cells(keys & HASH), strict=True):
-                found, times = _counted(cells)
-                row[found] += times.astype(np.uint32)
+            for length in (LONG, LONGER):
+                long, valid = _long_runs(block, length)
+                # Each once a text: one that says a thing a thousand times makes no template of it.
+                keys, _ = _counted(block.owners[valid] << np.uint64(HASH_BITS) | long[valid])
+                for row, cells in zip(self.counts, self._cells(keys & HASH), strict=True):
+                    found, times = _counted(cells)
+                    row[found] += times.astype(np.uint32)
 
     def cut(self, texts: Sequence[str]) -> Iterator[Runs]:
         """The shingles of the texts with their levels, many texts at a time."""
@@ -75,15 +80,22 @@ class Commons:
             )
 
     def _levels(self, block: "_Block") -> np.ndarray:
-        """The level of the shingle that starts at each place: by the commonest long run that it lies in."""
-        long, valid = _long_runs(block)
+        """The level of the shingle that starts at each place: by the commonest run that it lies in."""
+        short, long = (self._reach(block, length) for length in (LONG, LONGER))
+        counts = np.maximum(np.where(short > SHARE * self.size, short, 0), long)
+        return np.clip(np.ceil(np.log2(np.maximum(counts, 1) / self.few)), 0, self.top).astype(np.uint64)
+
+    def _reach(self, block: "_Block", length: int) -> np.ndarray:
+        """How many texts have the commonest run of a length that holds the shingle from each place on."""
+        long, valid = _long_runs(block, length)
         counts = np.minimum(*(row[cells] for row, cells in zip(self.counts, self._cells(long), strict=True)))
         counts = np.where(valid, counts, 0)
-        reach = counts.copy()
-        for step in range(1, LONG - SHINGLE + 1):
-            reach[step:] = np.maximum(reach[step:], counts[:-step])
-        ratios = np.maximum(reach, 1) / self.few
-        return np.clip(np.ceil(np.log2(ratios)), 0, self.top).astype(np.uint64)
+        reach, width = counts, 1
+        while width <= length - SHINGLE:  # the greatest of `width` places, of twice as many in the next turn
+            step = min(width, length - SHINGLE + 1 - width)
+            reach = np.concatenate([reach[:step], np.maximum(reach[step:], reach[:-step])])
+            width += step
+        return reach
 
     def _cells(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A hash's cell in each row: by its lowest bits and by its highest."""
@@ -128,10 +140,10 @@ def _block(texts: list[str]) -> _Block:
     return _Block(signs, len(texts), owners, np.arange(len(signs)) - np.repeat(starts, sizes), np.repeat(sizes, sizes))
 
 
-def _long_runs(block: _Block) -> tuple[np.ndarray, np.ndarray]:
-    """(hash of the run of LONG characters from each place on, whether it ends in the same text)."""
-    short = _rolled(block.signs, 1, SHINGLE)
-    return _mix(_rolled(_mix(short), SHINGLE, LONG // SHINGLE)) & HASH, block.places + LONG <= block.sizes
+def _long_runs(block: _Block, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """(hash of the run of so many characters from each place on, whether it ends in the same text)."""
+    short = _mix(_rolled(block.signs, 1, SHINGLE))
+    return _mix(_rolled(short, SHINGLE, length // SHINGLE)) & HASH, block.places + length <= block.sizes
 
 
 def _rolled(values: np.ndarray, step: int, count: int) -> np.ndarray:
