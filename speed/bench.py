@@ -68,8 +68,9 @@ def make_rows(count: int) -> list[dict]:
     """query_json's training rows, and what its grammar draws, up to `count`."""
     from tuneline.files import read_jsonl
     from tuneline.generating.grammar import draw_rows
+    from tuneline.recipe.forms import read_form
     from tuneline.recipe.settings import read_recipe
-    from tuneline.rows import make_row, read_form
+    from tuneline.rows import make_row
 
     records = read_jsonl(RECIPE / "source/train.jsonl")[:count]
     (strategy,) = read_recipe(RECIPE).sdg.strategies

@@ -90,7 +90,8 @@ def answers_of(adapters: list[Path], rows: list[Row], batch_size: int, max_new_t
     base = Predictor(backend, read_base(BASE), "none", Preamble(system))
     said = {"base": base.answer(asked, batch_size, max_new_tokens, "base")}
     for adapter in adapters:
-        said[name_of(adapter)] = Voices([adapter], False).answer(adapter, asked, batch_size, max_new_tokens)
+        questions = [{"messages": messages} for messages in asked]
+        said[name_of(adapter)] = Voices([adapter], False).answer(adapter, questions, batch_size, max_new_tokens)
     return said
 
 

@@ -1,4 +1,4 @@
-"""Test rows → what the untuned base answers to them; no LoRA knob reruns this.
+"""Test rows → what the untuned base answers to them, or the bits of those that are only text; no LoRA knob reruns this.
 
     python -m stages.baseline --backend cuda --base models/tiny --quantization none \\
         --preamble data/query_json/preamble.json --test data/query_json/split/test.jsonl \\
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from tuneline.answering.predictor import Predictor, predict_options, write_answers
-from tuneline.files import read_jsonl
+from tuneline.files import read_rows
 from tuneline.models.base import read_base
 from tuneline.rendering.preamble import read_preamble
 
@@ -34,12 +34,12 @@ def main(
     schema: Path,
     out: Path,
     batch_size: int,
-    max_new_tokens: int,
+    max_new_tokens: int | str,
     constrain: bool,
 ) -> None:
     held = schema if constrain else None
     predictor = Predictor(backend, read_base(base_folder), quantization, read_preamble(preamble_path), schema=held)
-    write_answers(out, predictor, read_jsonl(test), batch_size, max_new_tokens, "base")
+    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, "base")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""params.yaml → what the other stages take on trust: its names are names, and the folders that it speaks of are there.
+"""params.yaml → what the other stages take on trust: its names are names, the folders that it speaks of are there, and
+every knob has a value that its stage takes.
 
 DVC puts adapters, recipes and bases into its command lines as they are written. This stage runs first, so that no
 shell reads one before it has been looked at; it alone opens params.yaml, since a name cannot be passed by a shell
-that it might mislead. Every fault is told at once.
+that it might mislead. A knob of a late stage is told here too, and not after what is paid and trained before it.
+Every fault is told at once.
 
     python -m stages.check --params params.yaml --out data/checks/params.yaml
 """
 
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +21,50 @@ import yaml
 from tuneline.files import whole_file
 
 NAME, PATH = re.compile("[a-z0-9][a-z0-9_-]*"), re.compile("[A-Za-z0-9][A-Za-z0-9._/-]*")
-QUANTIZATIONS = ("none", "4bit")
+QUANTIZATIONS, AUTO = ("none", "4bit"), "auto"
+
+WHOLE, COUNT, FROM_0, ABOVE_0 = click.INT, click.IntRange(1), click.FloatRange(0), click.FloatRange(0, min_open=True)
+SHARE, TEXT, TRUTH, TEXTS = click.FloatRange(0, 1), click.STRING, click.BOOL, [click.STRING]
+Kind = click.ParamType | list[click.ParamType]
+ENTRIES = ("recipe", "base", "max-new-tokens", "quantization", "train")  # of an adapter
+TRAIN: dict[str, Kind] = {
+    "learning-rate": ABOVE_0, "epochs": ABOVE_0, "batch-size": COUNT, "accumulation": COUNT, "evaluations": COUNT,
+}  # fmt: skip
+ASKED: dict[str, Kind] = {
+    "provider": click.Choice(["offline", "openai", "gemini"]),
+    "model": TEXT,
+    "temperature": click.FloatRange(0, 2),
+    "max-tokens": COUNT,
+    "base-url": TEXT,
+    "concurrency": COUNT,
+    "requests-per-minute": click.IntRange(0),
+    "tokens-per-minute": click.IntRange(0),
+    "timeout": ABOVE_0,
+    "attempts": COUNT,
+    "budget-usd": FROM_0,
+    "batch": TRUTH,
+}
+KNOBS: dict[str, dict[str, Kind]] = {  # section → knob → what the option of its stage takes
+    "teacher": ASKED,
+    "judge": ASKED,
+    "prices": {"price": TEXTS},
+    "train": {"backend": click.Choice(["cuda", "mlx"])},
+    "fit": {
+        "warmup": SHARE,
+        "weight-decay": FROM_0,
+        "precision": click.Choice(["float32", "bfloat16"]),
+        "seed": WHOLE,
+    },
+    "lora": {"rank": COUNT, "scale": ABOVE_0, "dropout": SHARE, "target": TEXT},
+    "trim": {"max-tokens": COUNT},
+    "split": {"held-out": SHARE, "seed": WHOLE},
+    "predict": {"batch-size": COUNT, "constrain": TRUTH},
+    "bootstrap": {"samples": COUNT, "seed": WHOLE},
+}
 
 
 def faults(params: Any, root: Path) -> list[str]:
-    """What is wrong with `adapters` and `recipes`, each with its key."""
+    """What is wrong with `adapters`, `recipes` and the sections of KNOBS that are there, each with its key."""
     recipes, adapters = (params.get(key) if isinstance(params, dict) else None for key in ("recipes", "adapters"))
     if not isinstance(recipes, list) or not isinstance(adapters, dict):
         return ["recipes is a list of names, adapters a mapping by name"]
@@ -39,6 +82,8 @@ def faults(params: Any, root: Path) -> list[str]:
             found.append(f"{where} is a mapping")
         else:
             found += [f"{where}.{fault}" for fault in adapter_faults(adapter, recipes, root)]
+    for name in (name for name in KNOBS if name in params):  # DVC itself tells a section that is not there
+        found += knob_faults(name, params[name], KNOBS[name])
     return found
 
 
@@ -53,9 +98,40 @@ def adapter_faults(adapter: dict[str, Any], recipes: list[Any], root: Path) -> l
         found.append(f"base: there is no {base}/base.yaml; see models/tiny")
     if adapter.get("quantization") not in QUANTIZATIONS:
         found.append(f"quantization: {adapter.get('quantization')!r} is none of {', '.join(QUANTIZATIONS)}")
-    if not isinstance(most, int) or isinstance(most, bool):
-        found.append(f"max-new-tokens: {most!r} is no number of tokens")
+    if most != AUTO and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+        found.append(f"max-new-tokens: {most!r} is no number of tokens; write one, or {AUTO}")
+    if "train" in adapter:
+        found += knob_faults("train", adapter["train"], TRAIN)
+    found += [f"{key}: unknown; known are {', '.join(ENTRIES)}" for key in adapter if key not in ENTRIES]
     return found
+
+
+def knob_faults(name: str, section: Any, knobs: Mapping[str, Kind]) -> list[str]:
+    """A knob that is unknown, not there, or of a value that its option would refuse."""
+    if not isinstance(section, dict):
+        return [f"{name} is a mapping of {', '.join(knobs)}"]
+    found = [f"{name}.{key}: unknown; known are {', '.join(knobs)}" for key in section if key not in knobs]
+    for key, kind in knobs.items():
+        wrong = value_fault(section[key], kind) if key in section else "is missing"
+        if wrong:
+            found.append(f"{name}.{key}: {wrong}")
+    return found
+
+
+def value_fault(value: Any, kind: Kind) -> str | None:
+    if isinstance(kind, list):
+        if not isinstance(value, list) or not value:
+            return f"{value!r} is no list"
+        return next(filter(None, (value_fault(one, kind[0]) for one in value)), None)
+    if isinstance(value, bool) != (kind is TRUTH) or not isinstance(value, str | int | float):
+        return f"{value!r} is {'neither true nor false' if kind is TRUTH else f'no {kind.name}'}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value!r} is no number"
+    try:
+        kind.convert(str(value), None, None)
+    except click.BadParameter as error:
+        return error.message.rstrip(".")
+    return None
 
 
 def is_full(pattern: re.Pattern[str], value: Any) -> bool:

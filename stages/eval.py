@@ -1,9 +1,10 @@
 """Answers of base and adapter to the test rows → the recipe's measures of both; no model is loaded.
 
     python -m stages.eval --recipe recipes/query_json --adapter query_json \\
-        --test data/query_json/split/test.jsonl --baseline data/query_json/baseline.jsonl \\
-        --tuned data/query_json/answers.jsonl --metrics metrics/query_json/eval.json \\
-        --report metrics/query_json/report.json --confusion metrics/query_json/confusion.csv \\
+        --train data/query_json/split/train.jsonl --test data/query_json/split/test.jsonl \\
+        --baseline data/query_json/baseline.jsonl --tuned data/query_json/answers.jsonl \\
+        --metrics metrics/query_json/eval.json --report metrics/query_json/report.json \\
+        --confusion metrics/query_json/confusion.csv \\
         --predictions metrics/query_json/predictions.jsonl --answers .tuneline/answers \\
         --samples 1000 --seed 0 --provider offline --model offline --temperature 0 \\
         --max-tokens 1024 --base-url default --concurrency 20 --requests-per-minute 0 \\
@@ -22,6 +23,7 @@ from tuneline.measuring.kinds import open_measures
 from tuneline.measuring.report import (
     SIDES,
     Sides,
+    check_rows,
     confusion,
     evaluate,
     main_figure,
@@ -37,31 +39,34 @@ from tuneline.teaching.options import Settings, teacher_options
 from tuneline.teaching.teacher import Teacher
 
 
-def match_answers(rows: list[Row], answers: list[Row], path: Path) -> list[str]:
-    """The answers in the order of the test rows. Raises click.ClickException when they are to other rows."""
-    by_id = {row["id"]: row["answer"] for row in answers}
+def match_answers(rows: list[Row], answers: list[Row], path: Path) -> list[str | float]:
+    """The answers in the order of the test rows, or the bits of those that are only text.
+
+    Raises click.ClickException when they are to other rows.
+    """
+    by_id = {row["id"]: row["bits"] if "bits" in row else row["answer"] for row in answers}
     if set(by_id) != {row["id"] for row in rows}:
         raise click.ClickException(f"{path} is of other test rows; run `dvc repro`")
     return [by_id[row["id"]] for row in rows]
 
 
 def score_sides(
-    measures: Measures, rows: list[Row], given: dict[str, list[str]], judge: Teacher | None
+    measures: Measures, rows: list[Row], given: dict[str, list[str | float]], judge: Teacher | None
 ) -> tuple[Sides, Row]:
     """(the scores of each side, what the report says of the judge): one call, so that it is paid, and shows, once."""
-    answers = [text for side in SIDES for text in given[side]]
+    answers = [said for side in SIDES for said in given[side]]
     scores, spend = score_answers(measures, rows * len(SIDES), answers, judge)
     sides = {side: scores[at * len(rows) : (at + 1) * len(rows)] for at, side in enumerate(SIDES)}
     return sides, {"judge": judge.name, "judge_spend": spend.metrics()} if judge else {}
 
 
-def predicted(rows: list[Row], given: dict[str, list[str]], sides: Sides) -> Iterator[Row]:
-    """Each test row with both answers, their figures and what else is said of them."""
+def predicted(rows: list[Row], given: dict[str, list[str | float]], sides: Sides) -> Iterator[Row]:
+    """Each test row with both answers, or the bits of its text, their figures and what else is said of them."""
     for at, row in enumerate(rows):
+        asked = {"text": row["text"]} if "text" in row else {"messages": row["messages"][:-1], "reference": answer(row)}
         yield {
             "id": row["id"],
-            "messages": row["messages"][:-1],
-            "reference": answer(row),
+            **asked,
             **{side: given[side][at] for side in SIDES},
             "figures": {side: sides[side][at].figures for side in SIDES},
             "marks": {side: sides[side][at].marks for side in SIDES},
@@ -71,6 +76,7 @@ def predicted(rows: list[Row], given: dict[str, list[str]], sides: Sides) -> Ite
 @click.command()
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--adapter", required=True, help="Its name, as the title of its table.")
+@click.option("--train", type=click.Path(path_type=Path), required=True, help="For the commonest answer.")
 @click.option("--test", type=click.Path(path_type=Path), required=True)
 @click.option("--baseline", type=click.Path(path_type=Path), required=True)
 @click.option("--tuned", type=click.Path(path_type=Path), required=True)
@@ -85,6 +91,7 @@ def predicted(rows: list[Row], given: dict[str, list[str]], sides: Sides) -> Ite
 def main(
     recipe: Path,
     adapter: str,
+    train: Path,
     test: Path,
     baseline: Path,
     tuned: Path,
@@ -97,9 +104,11 @@ def main(
     seed: int,
     **judge_settings: Any,
 ) -> None:
-    measures, rows = open_measures(recipe), read_jsonl(test)
+    rows = read_jsonl(test)
+    measures = open_measures(recipe, read_jsonl(train), rows)
     paths = {"base": baseline, "tuned": tuned}
     given = {side: match_answers(rows, read_jsonl(path), path) for side, path in paths.items()}
+    check_rows(measures, rows, given)
     if wants_judge(measures):
         with Teacher(Settings(**judge_settings), answers, judge_by_rules(recipe)) as judge:
             sides, judged = score_sides(measures, rows, given, judge)

@@ -13,9 +13,13 @@ from pathlib import Path
 import click
 
 from tuneline.data.sources import read_files
-from tuneline.files import whole_folder, write_counts, write_jsonl
+from tuneline.files import Row, whole_folder, write_counts, write_jsonl
+from tuneline.measuring.kinds import reader_of
 from tuneline.recipe.own import Extracted, open_door
 from tuneline.recipe.settings import OwnExtract, read_recipe, read_settings
+from tuneline.table import show_counts
+
+SHOWN = 10  # kinds of refusals on the terminal; the file has all
 
 
 def extract(recipe: Path, documents: Path, state: Path) -> Extracted:
@@ -28,6 +32,30 @@ def extract(recipe: Path, documents: Path, state: Path) -> Extracted:
     return reader.read(recipe, rest, documents, state)
 
 
+def measurable(recipe: Path, found: Extracted) -> tuple[list[Row], list[Row]]:
+    """(rows, refused): a row whose answer the recipe's measures could not read is refused before anything is paid."""
+    unreadable, rows, refused = reader_of(recipe), [], list(found.refused)
+    for row in found.rows:
+        if reason := unreadable(row):
+            refused.append({"reason": "unmeasurable", "detail": f"the row {reason}", **row["source"]})
+        else:
+            rows.append(row)
+    return rows, refused
+
+
+def tell_refused(source: Path, refused: list[Row]) -> None:
+    """A line for each kind of refusal: where the first is, why, and how many are like it."""
+    kinds: dict[str, list[str]] = {}
+    for row in refused:
+        where = f"{source / row['file']}:{row['line']}" if "line" in row else row["file"]
+        kinds.setdefault(row["detail"], []).append(where)
+    for detail, places in list(kinds.items())[:SHOWN]:
+        more = f" (and {len(places) - 1} more like it)" if len(places) > 1 else ""
+        click.echo(f"refused {places[0]}: {detail}{more}", err=True)
+    if len(kinds) > SHOWN:
+        click.echo(f"and {len(kinds) - SHOWN} other kinds of refusals", err=True)
+
+
 @click.command()
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
@@ -36,25 +64,23 @@ def extract(recipe: Path, documents: Path, state: Path) -> Extracted:
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored folder for downloads.")
 def main(recipe: Path, out: Path, rejects: Path, documents: Path, metrics: Path, state: Path) -> None:
-    source = recipe / "source"
+    source, settings = recipe / "source", read_recipe(recipe).extract
     with whole_folder(documents) as part:
         found = extract(recipe, part, state)
-    rows, refused = found.rows, found.refused
+    rows, refused = measurable(recipe, found)
     write_jsonl(rejects, refused)
-    for row in refused[:10]:
-        where = f"{source / row['file']}:{row['line']}" if "line" in row else row["file"]
-        click.echo(f"refused {where}: {row['detail']}", err=True)
+    tell_refused(source, refused)
     if not rows:
         raise click.ClickException(f"{source}: no usable row; see {rejects}")
     read, what = found.read or (len(rows) + len(refused), "rows")
-    most = read_recipe(recipe).extract.max_reject_share
-    if len(refused) > most * read:
+    if len(refused) > settings.max_reject_share * read:
         raise click.ClickException(
             f"{len(refused)} of {read} {what} refused, more than max-reject-share "
-            f"{most:g} of {recipe / 'recipe.yaml'}; see {rejects}"
+            f"{settings.max_reject_share:g} of {recipe / 'recipe.yaml'}; see {rejects}"
         )
     write_jsonl(out, rows)
     write_counts(metrics, read, read - len(refused), refused, **found.counts)
+    show_counts(f"{recipe.name}: extract, {what}", read, read - len(refused), refused)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m stages.format --split data/query_json/split \\
         --preamble data/query_json/preamble.json --base models/tiny \\
         --chat data/query_json/chat --tokens data/query_json/tokens \\
-        --metrics metrics/query_json/format.json
+        --metrics metrics/query_json/format.json --max-new-tokens 192
 """
 
 import gc
@@ -11,17 +11,17 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
+from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import IGNORED, Chat, Rendered, Tokens, load_chat
+from tuneline.rendering.lengths import Most, check_room
 from tuneline.rendering.preamble import Preamble, read_preamble
 from tuneline.rendering.tokens import SETS, write_tokenizer_name, write_tokens
 
 
 def chat_row(row: Row, preamble: Preamble) -> Row:
     body = {"text": row["text"]} if "text" in row else {"messages": preamble.before(row["messages"])}
-    fields = {"fields": row["fields"]} if "fields" in row else {}
-    return {"id": row["id"], **body, **fields}
+    return {"id": row["id"], **body, **{key: row[key] for key in ("tools", "fields") if key in row}}
 
 
 def check_prompt(row: Row, rendered: Rendered, chat: Chat) -> None:
@@ -29,10 +29,10 @@ def check_prompt(row: Row, rendered: Rendered, chat: Chat) -> None:
 
     Raises click.ClickException when the template writes something else there.
     """
-    if "text" in row:
+    if "text" in row or row["messages"][-1].get("weight") == 0:
         return
     text, spans = rendered
-    if not spans or text[: spans[-1][0]] != chat.prompt(row["messages"][:-1]):
+    if not spans or text[: spans[-1][0]] != chat.prompt(row["messages"][:-1], row.get("tools")):
         raise click.ClickException(
             f"row {row['id']}: the chat template's generation prompt differs from what precedes the "
             "answer in training; correct the template"
@@ -55,6 +55,7 @@ def count_tokens(rows: list[Tokens]) -> dict[str, int]:
 @click.option("--chat", "chat_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--tokens", "tokens_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
+@click.option("--max-new-tokens", type=Most(), required=True, help="Of an answer: every test row's must fit.")
 def main(
     split_folder: Path,
     preamble_path: Path,
@@ -62,17 +63,20 @@ def main(
     chat_folder: Path,
     tokens_folder: Path,
     metrics: Path,
+    max_new_tokens: int | str,
 ) -> None:
     preamble = read_preamble(preamble_path)
     chat = load_chat(read_base(base_folder), preamble)
     counts = {}
     with whole_folder(chat_folder) as chats, whole_folder(tokens_folder) as tokens:
         for name in (*SETS, "test"):
-            rows = read_jsonl(split_folder / f"{name}.jsonl")
+            rows = read_rows(split_folder / f"{name}.jsonl")
             write_jsonl(chats / f"{name}.jsonl", (chat_row(row, preamble) for row in rows))
             rendered = [chat.render(row) for row in rows]
             for row, text_and_spans in zip(rows, rendered, strict=True):
                 check_prompt(row, text_and_spans, chat)
+            if name == "test":
+                check_room(max_new_tokens, chat, rows, str(split_folder / "test.jsonl"))
             if name in SETS:
                 encoded = chat.encode(rows, rendered)
                 write_tokens(tokens, name, encoded)

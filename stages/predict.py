@@ -1,4 +1,4 @@
-"""Adapter and test rows → what the adapter answers to them.
+"""Adapter and test rows → what the adapter answers to them, or the bits of those that are only text.
 
     python -m stages.predict --backend cuda --adapter adapters/query_json \\
         --test data/query_json/split/test.jsonl --out data/query_json/answers.jsonl \\
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from tuneline.answering.predictor import open_adapter, predict_options, write_answers
-from tuneline.files import read_jsonl
+from tuneline.files import read_rows
 from tuneline.models.adapter import read_adapter
 
 
@@ -26,14 +26,14 @@ def main(
     test: Path,
     out: Path,
     batch_size: int,
-    max_new_tokens: int,
+    max_new_tokens: int | str,
     constrain: bool,
 ) -> None:
     trained_by = read_adapter(adapter_folder).backend
     if trained_by != backend:
         raise click.ClickException(f"{adapter_folder} was trained by {trained_by}, not {backend}; run `dvc repro`")
     predictor = open_adapter(adapter_folder, constrain)
-    write_answers(out, predictor, read_jsonl(test), batch_size, max_new_tokens, "tuned")
+    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, "tuned")
 
 
 if __name__ == "__main__":

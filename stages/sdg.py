@@ -19,13 +19,14 @@ from typing import Any
 
 import click
 
-from tuneline.files import Row, iterate_jsonl, write_json, write_jsonl
+from tuneline.files import Number, Row, iterate_jsonl, write_json, write_jsonl
 from tuneline.generating.grammar import draw_rows
 from tuneline.generating.offline import Offline
 from tuneline.generating.strategies import Generation, Known, Seeds, Strategy
 from tuneline.recipe.documents import is_document
+from tuneline.recipe.forms import read_form
 from tuneline.recipe.settings import Asked, Grammar, Recipe, read_recipe
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 from tuneline.teaching.options import Settings, teacher_options
 from tuneline.teaching.teacher import Teacher
 
@@ -57,7 +58,7 @@ class Stage:
         return [Strategy(s, self.recipe, form, seeds) for s in self.chosen if isinstance(s, Asked)]
 
     def run(self, teacher: Teacher | None) -> Iterator[Row]:
-        for row in iterate_jsonl(self.rows_path):
+        for row in iterate_jsonl(self.rows_path, Number):
             self.metrics["in"] += 1
             if is_document(row):
                 self.metrics["documents"] = self.metrics.get("documents", 0) + 1
@@ -83,7 +84,7 @@ class Stage:
         from tuneline.rows import question
 
         known = Known()
-        for row in iterate_jsonl(self.rows_path):
+        for row in iterate_jsonl(self.rows_path, Number):
             if not is_document(row):
                 known.add(question(row))
         return known

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Row, read_jsonl, whole_folder, write_json, write_jsonl
+from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.settings import Split, read_recipe
 from tuneline.rows import answer, content_hash, question
@@ -265,7 +265,7 @@ def _listed(labels: list[str], most: int = 5) -> str:
 @click.option("--held-out", type=click.FloatRange(0, 1), required=True, help="Share of the groups.")
 @click.option("--seed", type=int, required=True)
 def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_out: float, seed: int) -> None:
-    rows, corpus = read_jsonl(paths[0]), read_jsonl(paths[-1])
+    rows, corpus = read_rows(paths[0]), read_rows(paths[-1])
     read = read_recipe(recipe)
     settings = read.split
     unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in corpus})

@@ -83,7 +83,7 @@ def copy_project(to: Path) -> Project:
     params["recipes"] = ["query_json", "french_admin", "papers"]  # those that the README runs; the others have tests
     params["adapters"] = {"query_json": params["adapters"]["query_json"]}
     params["adapters"]["query_json"]["train"] |= {"epochs": 0.7, "batch-size": 16, "evaluations": 2}
-    params["adapters"]["query_json"]["max-new-tokens"] = 16
+    params["adapters"]["query_json"]["max-new-tokens"] = "auto"
     params["bootstrap"]["samples"] = 20
     (to / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     project = Project(to)

@@ -10,8 +10,9 @@ RECIPE: dict[str, dict[str, Any]] = {
     "prefix": {},
     "sdg": {"strategies": []},
     "curate": {"near-duplicate": 0.9, "same-group": 0.7, "contamination": 0.8},
+    "trim": {"over-long": "drop"},
     "split": {"valid-groups": [], "test-groups": []},
-    "eval": {"measures": "json", "intent": "type"},
+    "eval": {"measures": "text"},
 }
 
 

@@ -96,7 +96,8 @@ def write_asking_recipe(folder: Path, prompt: str = "Write anew: ${seed.question
 def source_rows(path: Path, questions: list[str], **extra: Any) -> Path:
     """Rows as extract writes them."""
     from tuneline.files import write_jsonl
-    from tuneline.rows import make_row, read_form
+    from tuneline.recipe.forms import read_form
+    from tuneline.rows import make_row
 
     write_jsonl(
         path,

@@ -78,7 +78,7 @@ def preset(path: Path) -> None:
 @click.option(
     "--adapter", "adapters", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, multiple=True
 )
-@click.option("--input", "input_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON Lines.")
+@click.option("--input", "input_path", type=click.Path(exists=True, path_type=Path), help="A file of questions.")
 @click.option("--constrain", is_flag=True, help="Hold answers to the adapter's schema.")
 @click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="Resolve symbolic time ranges against this day.")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
@@ -87,39 +87,77 @@ def preset(path: Path) -> None:
 def predict(adapters, input_path, constrain, today, batch_size, max_new_tokens, text) -> None:
     """Answer TEXT, each row of --input, or each line of standard input.
 
-    Rows of --input are JSON: {"query"}, {"prompt"}, {"input"} or {"messages"}; the answers come as
-    JSON Lines {"query", "answer"} in their order. One TEXT prints its answer alone. Several --adapter of
-    one base answer in turn, each under its name.
+    --input is a file or folder in any form in which rows come; answers that it has are left out. The answers come as
+    JSON Lines {"id"?, "query", "answer"} in their order. One TEXT prints its answer alone. Several --adapter of one
+    base answer in turn, each under its name.
     """
     from tuneline.answering.dates import with_dates
     from tuneline.answering.predictor import Voices
-    from tuneline.answering.questions import read_questions
+    from tuneline.answering.questions import one_question, read_lines, read_questions
     from tuneline.files import dump_json
 
     if text and input_path:
         raise click.ClickException("give TEXT or --input, not both")
     if text:
-        questions = [{"role": "user", "content": " ".join(text)}]
-        conversations = [questions]
+        questions = [one_question(" ".join(text), "the text")]
     elif input_path:
-        conversations = read_questions(input_path)
+        questions = read_questions(input_path)
     else:
         if sys.stdin.isatty():
             raise click.ClickException("nothing to answer; give a text, --input FILE, or lines on standard input")
-        conversations = [[{"role": "user", "content": line.strip()}] for line in sys.stdin if line.strip()]
-    if not conversations:
+        questions = read_lines(sys.stdin.buffer.read())
+    if not questions:
         raise click.ClickException("nothing to answer: the input has no rows")
     voices = Voices(adapters, constrain)
     for adapter in adapters:
-        answers = voices.answer(adapter, conversations, batch_size, max_new_tokens)
+        answers = voices.answer(adapter, questions, batch_size, max_new_tokens)
         if today:
             answers = [with_dates(answer, today.date()) for answer in answers]
         if text:
             click.echo(answers[0] if len(adapters) == 1 else f"{adapter.name}\n{answers[0]}\n")
             continue
         named = {"adapter": adapter.name} if len(adapters) > 1 else {}
-        for messages, answer in zip(conversations, answers, strict=True):
-            click.echo(dump_json({"query": messages[-1]["content"], **named, "answer": answer}))
+        for row, answer in zip(questions, answers, strict=True):
+            known = {"id": row["id"]} if "id" in row else {}
+            click.echo(dump_json({**known, "query": row["messages"][-1]["content"], **named, "answer": answer}))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--from", "source", type=click.Path(exists=True, path_type=Path), required=True, help="A file or folder.")
+@click.option("--column", "columns", multiple=True, metavar="OWN=KEY", help="What a column is; `ignore`: it may go.")
+@click.option("--base", default="models/tiny", show_default=True, help="The folder of a base model.")
+def new(name: str, source: Path, columns: tuple[str, ...], base: str) -> None:
+    """Write the smallest recipe NAME that works for the rows of a file, and its adapter; tell what they are."""
+    from tuneline.starting.new import make_recipe
+
+    told = {}
+    for column in columns:
+        own, equals, key = column.rpartition("=")
+        if not equals:
+            raise click.ClickException(f"--column {column}: not OWN=KEY, such as --column question=prompt")
+        told[own] = key
+    for line in make_recipe(Path(), name, source, told, base):
+        click.echo(line)
+    click.echo(
+        f"next: say in recipes/{name}/system.md what the model is for; tuneline doctor {name}; dvc repro eval@{name}"
+    )
+
+
+@main.command()
+@click.argument("adapter")
+def doctor(adapter: str) -> None:
+    """Look at the rows of ADAPTER as they would be trained, and at all that can be wrong with them without a model."""
+    from tempfile import TemporaryDirectory
+
+    from tuneline.pipeline import stage_commands
+    from tuneline.starting.doctor import examine, option, show_rows, summary
+
+    with TemporaryDirectory() as folder:
+        examine(Path(), adapter, Path(folder))
+        base = option(stage_commands(Path())[f"format@{adapter}"], "--base")
+        for line in (*show_rows(Path(folder), adapter, base), "", *summary(Path(folder), adapter)):
+            click.echo(line)
 
 
 @main.command()

@@ -1,13 +1,17 @@
 """Files that appear whole or not at all, and JSON Lines."""
 
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
+from typing import Any, Self
 
 import click
+import simplejson
 
 Row = dict
 
@@ -61,24 +65,80 @@ _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def dump_json(value: object) -> str:
-    """Compact JSON as it stands in rows and in answers: no spaces, no escapes of letters."""
-    return _COMPACT.encode(value)
+    """Compact JSON as it stands in rows and in answers: no spaces, no escapes of letters, numbers by their digits."""
+    try:
+        return _COMPACT.encode(value)
+    except TypeError:  # a Number
+        return simplejson.dumps(value, ensure_ascii=False, separators=(",", ":"), use_decimal=True)
+
+
+def load_json(text: str) -> Any:
+    """JSON as people write it: a number with a fraction or an exponent is a Number, which keeps its digits.
+
+    Raises ValueError also for what JSON leaves open and nobody means: a key twice in an object, NaN and Infinity, a
+    number that no computer's double holds, what is nested too deep.
+    """
+    try:
+        return STRICT.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+class Number(Decimal):
+    """A number that is written as it was read: 1.10, 1e3."""
+
+    __slots__ = ("digits",)
+
+    def __new__(cls, digits: str) -> Self:
+        made = super().__new__(cls, digits)
+        made.digits = digits
+        return made
+
+    def __str__(self) -> str:
+        return self.digits
+
+
+def _number(digits: str) -> Number:
+    if math.isinf(float(digits)):
+        raise ValueError(f"{digits} is too large a number")
+    return Number(digits)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return made
+
+
+STRICT = json.JSONDecoder(parse_float=_number, parse_constant=_refuse, object_pairs_hook=_once)
 
 
 def read_jsonl(path: Path) -> list[Row]:
-    """The rows of a file that a stage wrote.
+    """The lines of a file that a stage wrote.
 
     Raises click.ClickException with file and line when a line is not JSON.
     """
     return list(iterate_jsonl(path))
 
 
-def iterate_jsonl(path: Path) -> Iterator[Row]:
-    """`read_jsonl` one row at a time, for files that need not fit into memory."""
+def read_rows(path: Path) -> list[Row]:
+    """`read_jsonl` for rows on their way: numbers of their fields keep their digits."""
+    return list(iterate_jsonl(path, Number))
+
+
+def iterate_jsonl(path: Path, fraction: Callable[[str], Any] = float) -> Iterator[Row]:
+    """`read_jsonl` one line at a time, for files that need not fit into memory. `fraction`: what one becomes."""
+    decoder = json.JSONDecoder(parse_float=fraction)
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield json.loads(line)
+                yield decoder.decode(line.decode("utf-8"))
             except ValueError as error:
                 raise click.ClickException(
                     f"{path}:{number}: not JSON ({error}); make the file again with `dvc repro --force`"

@@ -9,19 +9,24 @@ from typing import Any
 import click
 
 
-def stage_options(root: Path, stage: str) -> dict[str, Any]:
-    """The options with which DVC would run a stage, as its own click command reads them.
-
-    Raises click.ClickException when dvc.yaml has no such stage, or DVC cannot read it with params.yaml.
-    """
+def stage_commands(root: Path) -> dict[str, str]:
+    """Stage → its command as DVC would run it. Raises click.ClickException when DVC cannot read dvc.yaml."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo(str(root)) as repo:
-            commands = {found.name: found.cmd for found in repo.index.stages if getattr(found, "name", None)}
+            return {found.name: found.cmd for found in repo.index.stages if getattr(found, "name", None)}
     except DvcException as error:
         raise click.ClickException(f"{root}: {' '.join(str(error).split())}") from None
+
+
+def stage_options(root: Path, stage: str) -> dict[str, Any]:
+    """The options with which DVC would run a stage, as its own click command reads them.
+
+    Raises click.ClickException when dvc.yaml has no such stage, or DVC cannot read it with params.yaml.
+    """
+    commands = stage_commands(root)
     if stage not in commands:
         kind = stage.split("@")[0]
         known = ", ".join(sorted(name.split("@")[1] for name in commands if name.startswith(f"{kind}@")))

@@ -1,32 +1,71 @@
 """Tables for the terminal, at most 100 columns wide."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 WIDTH = 100
+LABELS = 30  # that a terminal shows; all stand in report.json
 
 
 def show_evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] | None) -> None:
-    """Prints each measure of base and tuned, with its interval where the report has one."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("measure")
-    for column in ("base", "tuned", "change"):
-        table.add_column(column, justify="right")
+    """Prints each measure of base and tuned, with its interval where the report has one, and a table by label.
+
+    The change has its interval where there is room for it.
+    """
+    table = _evaluation(title, metrics, report, True)
+    if Console(width=10 * WIDTH).measure(table).maximum > WIDTH:
+        table = _evaluation(title, metrics, report, False)
+    console = Console(width=WIDTH)
+    console.print(table)
+    if report:
+        judge = f", judged by {report['judge']}" if "judge" in report else ""
+        console.print(f"{report['rows']} test rows{judge}; in brackets the 95 % bootstrap interval")
+        _show_labels(console, report)
+
+
+def _evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] | None, change: bool) -> Table:
+    table = _columns(title, "measure", "base", "tuned", "change")
     for name, base in metrics["base"].items():
         tuned = metrics["tuned"][name]
         if base is None or tuned is None:
             table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in (base, tuned)), "")
             continue
         cells = [f"{value:.3f}{_interval(report, side, name)}" for side, value in (("base", base), ("tuned", tuned))]
-        table.add_row(name, *cells, f"{tuned - base:+.3f}")
-    console = Console(width=WIDTH)
+        by = _interval(report, "change", name, "+") if change else ""
+        table.add_row(name, *cells, f"{tuned - base:+.3f}{by}")
+    return table
+
+
+def _show_labels(console: Console, report: dict[str, Any]) -> None:
+    """The figures by label, the commonest first, where answers are labels."""
+    if isinstance(told := report.get("majority_baseline"), dict):
+        label = escape(told["label"])
+        console.print(f"majority_baseline answers {label} to everything, the commonest label of the {told['of']}")
+    tuned, base = (report.get("per_label", {}).get(side, {}) for side in ("tuned", "base"))
+    if not tuned or any("precision" not in line for line in tuned.values()):
+        return  # no answers are labels, or label is the name of a group
+    table = _columns("by label, tuned", "label", "rows", "precision", "recall", "F1", "F1 of base")
+    for label in sorted(tuned, key=lambda label: -tuned[label]["rows"])[:LABELS]:
+        mine = [tuned[label][name] for name in ("precision", "recall", "f1")] + [base.get(label, {}).get("f1")]
+        shown = ["-" if value is None else f"{value:.3f}" for value in mine]
+        table.add_row(escape(label), str(tuned[label]["rows"]), *shown)
     console.print(table)
-    if report:
-        judge = f", judged by {report['judge']}" if "judge" in report else ""
-        console.print(f"{report['rows']} test rows{judge}; in brackets the 95 % bootstrap interval")
+    if len(tuned) > LABELS:
+        console.print(f"{len(tuned) - LABELS} more labels stand in report.json")
+
+
+def _columns(title: str, first: str, *others: str) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(first, overflow="fold")
+    for column in others:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
 
 
 def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
@@ -44,7 +83,7 @@ def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
 
 
 def show_counts(
-    title: str, rows_in: int, rows_out: int, dropped: list[dict], of_these: dict[str, int] | None = None
+    title: str, rows_in: int, rows_out: int, dropped: list[dict], of_these: Mapping[str, int] | None = None
 ) -> None:
     """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: more about those kept."""
     table = Table(title=title, title_justify="left")
@@ -55,12 +94,13 @@ def show_counts(
         table.add_row(f"-{count}", reason)
     table.add_row(str(rows_out), "kept")
     for what, count in (of_these or {}).items():
-        table.add_row(f"({count})", f"of these: {what}")
+        if count:
+            table.add_row(f"({count})", f"of these: {what}")
     Console(width=WIDTH).print(table)
 
 
-def _interval(report: dict[str, Any] | None, side: str, name: str) -> str:
+def _interval(report: dict[str, Any] | None, side: str, name: str, sign: str = "") -> str:
     if not report:
         return ""
-    low, high = report["intervals"][side][name]
-    return f" \\[{low:.3f}, {high:.3f}]"
+    edges = report["intervals"].get(side, {}).get(name)
+    return "" if edges is None or None in edges else f" \\[{edges[0]:{sign}.3f}, {edges[1]:{sign}.3f}]"

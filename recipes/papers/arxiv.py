@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tuneline.files import whole_file, write_json
 from tuneline.recipe.settings import Section
@@ -23,6 +23,12 @@ PACE = 3.0  # seconds between two requests
 TRIES = 4
 TIMEOUT = 60  # seconds without a byte
 LICENCE = re.compile(r"<license>\s*([^<\s]+)\s*</license>")
+# The service's own name for a paper, without the subject class that ids of before 2007 may be cited with.
+ID = re.compile(
+    r"(?:arxiv:|https?://(?:\w+\.)?arxiv\.org/(?:abs|pdf)/)?"
+    r"(?:(?P<new>\d{4}\.\d{4,5})|(?P<archive>[a-z-]+)(?:\.[a-z-]+)?/(?P<old>\d{7}))(?P<version>v[1-9]\d*)?(?:\.pdf)?",
+    re.IGNORECASE,
+)
 
 
 class Arxiv(Section):
@@ -31,7 +37,24 @@ class Arxiv(Section):
     manifest: str = Field(description="in source/; extract downloads what it names and nothing else")
     categories: list[str]
     each: int = Field(ge=0, description="newest papers of each category")
-    ids: list[str]
+    ids: list[str] = Field(description="2501.00001, 2501.00001v2 or hep-th/9901001; an address of arxiv.org will do")
+
+    @field_validator("ids")
+    @classmethod
+    def _are_ids(cls, given: list[str]) -> list[str]:
+        ids = list(map(_short_id, given))
+        papers = [name.rpartition("v")[0] or name for name in ids]
+        if twice := sorted({paper for paper in papers if papers.count(paper) > 1}):
+            raise ValueError(f"{', '.join(twice)} named twice; take one out")
+        return ids
+
+
+def _short_id(given: str) -> str:
+    found = ID.fullmatch(given.strip())
+    if not found:
+        raise ValueError(f"{given!r} is no id of arXiv, such as 2501.00001 or hep-th/9901001")
+    name = found["new"] or f"{found['archive'].lower()}/{found['old']}"
+    return name + (found["version"] or "").lower()
 
 
 class PinnedPaper(BaseModel):
@@ -49,6 +72,10 @@ class PinnedPaper(BaseModel):
     @property
     def name(self) -> str:
         return f"{self.id}v{self.version}".replace("/", "-")  # ids of before 2007 have a slash
+
+    def is_of(self, asked: str) -> bool:
+        """Whether it is what an id asks for: any version, or the one that is named."""
+        return asked in (self.id, f"{self.id}v{self.version}")
 
 
 class Manifest(BaseModel):
@@ -127,8 +154,15 @@ def _save(response: Any, to: Path) -> str:
     return digest.hexdigest()
 
 
+def missing(ids: list[str], papers: list[PinnedPaper]) -> list[str]:
+    """The ids that no paper answers to."""
+    return [asked for asked in ids if not any(paper.is_of(asked) for paper in papers)]
+
+
 def resolve(query: Arxiv, service: Service) -> Iterator[PinnedPaper]:
-    """What the query means today: newest first in each category, each paper once, then the ids. No hash yet.
+    """What the query means today: the ids, then the newest of each category, each paper once. No hash yet.
+
+    The ids come first since they may name a version. One that the service does not know is not in its answer.
 
     Raises click.ClickException when the service gives no answer or an empty page where there must be one.
     """
@@ -138,13 +172,9 @@ def resolve(query: Arxiv, service: Service) -> Iterator[PinnedPaper]:
     client = arxiv.Client(page_size=100, delay_seconds=service.pace, num_retries=TRIES - 1)
     client.query_url_format = f"{service.address}/api/query?{{}}"
     newest = {"sort_by": arxiv.SortCriterion.SubmittedDate, "sort_order": arxiv.SortOrder.Descending}
-    searches = [
-        (name, arxiv.Search(query=f"cat:{name}", max_results=query.each, **newest))
-        for name in query.categories
-        if query.each
-    ]
-    if query.ids:
-        searches.append(("the ids", arxiv.Search(id_list=query.ids)))
+    searches = [(f"the ids {', '.join(query.ids)}", arxiv.Search(id_list=query.ids))] if query.ids else []
+    for name in query.categories if query.each else []:
+        searches.append((name, arxiv.Search(query=f"cat:{name}", max_results=query.each, **newest)))
     seen: set[str] = set()
     for what, search in searches:
         try:
@@ -210,14 +240,17 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refresh(query: Arxiv, path: Path, cache: Path, service: Service) -> tuple[Manifest, dict[str, str]]:
-    """Writes the manifest with licences and hashes; (manifest, name → why a PDF could not be had).
+def refresh(query: Arxiv, path: Path, cache: Path, service: Service) -> tuple[Manifest, dict[str, str], list[str]]:
+    """Writes the manifest with licences and hashes; (manifest, name → why a PDF could not be had, ids not returned).
 
-    What an older manifest knows of the same version stays. Nothing is written when the service fails.
+    What an older manifest knows of the same version stays, and so does an older paper whose id the service no longer
+    returns. Nothing is written when the service fails.
     """
     old = {p.name: p for p in read_manifest(path).papers} if path.is_file() else {}
     papers = [old.get(found.name, found) for found in resolve(query, service)]
     service.last = time.monotonic()  # the client had a connection of its own
+    lost = missing(query.ids, papers)
+    papers += [paper for paper in old.values() if any(map(paper.is_of, lost))]
     failed = {}
     with click.progressbar(papers, label="papers", file=click.get_text_stream("stderr")) as bar:
         for paper in bar:
@@ -229,4 +262,4 @@ def refresh(query: Arxiv, path: Path, cache: Path, service: Service) -> tuple[Ma
                 failed[paper.name] = str(error)
     manifest = Manifest(papers=sorted(papers, key=lambda paper: paper.name))
     write_json(path, manifest.model_dump())
-    return manifest, failed
+    return manifest, failed, lost

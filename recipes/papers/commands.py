@@ -16,7 +16,10 @@ def commands() -> None:
 @commands.command()
 @click.option("--service", help="A mirror's address; arXiv itself without it.")
 def refresh(service: str | None) -> None:
-    """Ask what the query of extract.arxiv means today; write its manifest with licences and PDF hashes."""
+    """Ask what the query of extract.arxiv means today; write its manifest with licences and PDF hashes.
+
+    Fails, once the manifest is written, when the service did not return each id.
+    """
     from tuneline.recipe.settings import read_recipe, read_settings
 
     from . import arxiv
@@ -29,7 +32,15 @@ def refresh(service: str | None) -> None:
     path = HERE / "source" / settings.arxiv.manifest
     state = Path(os.environ.get("DVC_ROOT", "."), ".tuneline")
     connection = arxiv.Service(service or arxiv.SERVICE)
-    manifest, failed = arxiv.refresh(settings.arxiv, path, state / "arxiv", connection)
+    manifest, failed, lost = arxiv.refresh(settings.arxiv, path, state / "arxiv", connection)
     for name, why in failed.items():
         click.echo(f"{name}: {why}; it stays in the manifest without a hash, and extract refuses it", err=True)
+    for asked in lost:
+        kept = "the older manifest's entry stays" if not arxiv.missing([asked], manifest.papers) else "left out"
+        click.echo(f"{asked}: the service did not return it; {kept}", err=True)
     click.echo(f"{path}: {len(manifest.papers)} papers; look at it, commit it, and run `dvc repro`")
+    if lost:
+        raise click.ClickException(
+            f"{len(lost)} of {len(settings.arxiv.ids)} ids not returned: {', '.join(lost)}; "
+            f"correct extract.arxiv.ids of {recipe}, or try again later"
+        )

@@ -32,12 +32,17 @@ KINDS = {
     "table-caption": "caption",
     "footnote": "footnote",
 }  # what stands in a page's head or foot is left out
+WORDS = re.compile(r"\w")  # a font that does not tell its letters gives signs that stand for none
+END = 2048  # bytes; readers look for the end's mark in the last 1,024, and some servers add a line or two
+LENGTH = re.compile(rb"/Linearized\b[^>]*/L\s+(\d+)")  # what a file "for fast web view" says of itself
+DAMAGE = re.compile(r"page may not be correct|library error|read error|not a stream")  # of MuPDF's warnings
+AGAIN = "fetch or export it again"
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]*)\)")
 PICTURE_TEXT = re.compile(r"<!-- Start of picture text -->(.*?)<!-- End of picture text -->", re.DOTALL)
 
 
 class UnreadablePdf(ValueError):
-    """A PDF without text that can be read; the message says why."""
+    """A file that is no PDF, is not whole, or has no text that can be read; the message says why and what to do."""
 
 
 def version() -> str:
@@ -61,25 +66,58 @@ def use_one_thread() -> None:
     onnxruntime.SessionOptions = OneThread
 
 
+def open_pdf(path: Path) -> Any:
+    """A pymupdf.Document, to be closed. Raises UnreadablePdf.
+
+    MuPDF mends a file that is cut off, to whatever pages it finds, and opens a web page as a document.
+    """
+    import pymupdf
+
+    content = path.read_bytes()
+    if b"%PDF-" not in content[:1024]:
+        raise UnreadablePdf(f"it is no PDF: it starts with {content[:20]!r}; put the PDF itself there, or take it out")
+    told = LENGTH.search(content[:1024])
+    cut = b"%%EOF" not in content.rstrip(b"\0\r\n\t ")[-END:] or (told and len(content) < int(told[1]))
+    try:
+        document = pymupdf.open(path, filetype="pdf")
+    except (pymupdf.FileDataError, pymupdf.EmptyFileError) as error:
+        why = "its end is missing" if cut else "it is encrypted" if b"/Encrypt" in content else str(error).lower()
+        raise UnreadablePdf(f"{' '.join(why.split())}, and it cannot be opened; {AGAIN}") from None
+    if document.needs_pass:
+        wrong = "it wants a password; save it without one, as by `qpdf --decrypt --password=… in.pdf out.pdf`"
+    elif document.is_repaired and cut:
+        wrong = f"its end is missing, as when a download breaks off; {AGAIN}"
+    elif not len(document):
+        wrong = f"it has no page; {AGAIN}"
+    else:
+        return document
+    document.close()
+    raise UnreadablePdf(wrong)
+
+
+def read_texts(document: Any) -> tuple[list[str], bool]:
+    """(the plain text of each page, whether MuPDF found parts of them damaged)."""
+    import pymupdf
+
+    pymupdf.TOOLS.reset_mupdf_warnings()
+    texts = [page.get_text(flags=0) for page in document]
+    return texts, bool(DAMAGE.search(pymupdf.TOOLS.mupdf_warnings()))
+
+
 def read_pdf(path: Path, folder: Path) -> None:
     """Writes `blocks.json` and the figures' PNGs to `folder`, whole or not at all.
 
-    {"title", "blocks", "breaks", "words"}: the title is what the PDF says it is, "" where it says nothing;
-    the last two are as of divided_words. Raises UnreadablePdf.
+    {"title", "pages", "without_text", "damaged", "blocks", "breaks", "words"}: the title is what the PDF says it is,
+    "" where it says nothing; then how many pages, the numbers of those without a word, and whether parts could not be
+    decoded; the last two are as of divided_words. Raises UnreadablePdf.
     """
     import pymupdf
     import pymupdf4llm
 
     pymupdf.TOOLS.mupdf_display_errors(False)
-    try:
-        document = pymupdf.open(path, filetype="pdf")
-    except (pymupdf.FileDataError, pymupdf.EmptyFileError) as error:
-        raise UnreadablePdf(" ".join(str(error).split())) from None
-    with document, whole_folder(folder) as part:
-        if document.needs_pass:
-            raise UnreadablePdf("it wants a password")
-        text = "\n".join(page.get_text(flags=0) for page in document)
-        if not text.strip():
+    with open_pdf(path) as document, whole_folder(folder) as part:
+        texts, damaged = read_texts(document)
+        if not any(map(WORDS.search, texts)):
             raise UnreadablePdf("it has no text, only pictures; run a text recognition over it first")
         pages = pymupdf4llm.to_markdown(
             document,
@@ -98,9 +136,12 @@ def read_pdf(path: Path, folder: Path) -> None:
             picture.rename(part / block["figure"])
         for picture in part.glob("*.pdf-*"):
             picture.unlink()  # of a formula, which is text here
-        breaks, words = divided_words(text)
+        breaks, words = divided_words("\n".join(texts))
+        told = {block["page"] for block in blocks if WORDS.search(block["text"])}
+        without = [number for number in range(1, len(document) + 1) if number not in told]
         title = " ".join((document.metadata.get("title") or "").split())
-        write_json(part / "blocks.json", {"title": title, "blocks": blocks, "breaks": breaks, "words": words})
+        about = {"title": title, "pages": len(document), "without_text": without, "damaged": damaged}
+        write_json(part / "blocks.json", {**about, "blocks": blocks, "breaks": breaks, "words": words})
 
 
 def read_page(page: Any, chunk: Row) -> list[Row]:

@@ -18,7 +18,7 @@ from tuneline.recipe import settings as recipe_settings
 from tuneline.recipe.documents import make_document
 from tuneline.recipe.own import Extracted, call
 
-from .arxiv import Arxiv, PinnedPaper, Service, Unreachable, fetch, file_hash, read_manifest
+from .arxiv import Arxiv, PinnedPaper, Service, Unreachable, fetch, file_hash, missing, read_manifest
 from .hyphens import Hyphens
 from .pdf import UnreadablePdf, read_pdf, version
 from .sections import Section, plain, read_sections
@@ -50,17 +50,22 @@ def cores() -> int:
 def find_papers(folder: Path, settings: Settings, cache: Path, service: Service) -> tuple[Sources, list[Row]]:
     """(papers, refused): the PDFs of the source folder, then those of the manifest, each downloaded once.
 
+    An id of recipe.yaml that the manifest lacks is refused.
+
     Raises click.ClickException when a pattern names no file, or two papers have one name.
     """
     found: Sources = []
+    refused: list[Row] = []
     for pattern in settings.files:
         paths = sorted(folder.glob(pattern))
         if not paths:
             raise click.ClickException(f"{folder} has no {pattern}; correct extract.files in recipe.yaml, or add one")
-        found += [(path.stem, path, None) for path in paths]
-    refused = []
+        found += [(path.stem, path, None) for path in paths if path.is_file()]
+        refused += [_refuse("unreadable", "it is no file", path.stem) for path in paths if not path.is_file()]
     if settings.arxiv:
-        pinned = read_manifest(folder / settings.arxiv.manifest).papers
+        manifest = folder / settings.arxiv.manifest
+        pinned = read_manifest(manifest).papers
+        refused += _refuse_missing(missing(settings.arxiv.ids, pinned), manifest)
         with click.progressbar(pinned, label="arXiv", file=click.get_text_stream("stderr")) as bar:
             for paper in bar:
                 try:
@@ -71,6 +76,14 @@ def find_papers(folder: Path, settings: Settings, cache: Path, service: Service)
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise click.ClickException(f"two papers are called {', '.join(twice)}; rename one")
     return found, refused
+
+
+def _refuse_missing(ids: list[str], manifest: Path) -> list[Row]:
+    """All are named in one line, since extract's own lines end after some."""
+    if ids:
+        what = f"{manifest} lacks {len(ids)} of extract.arxiv.ids: {', '.join(ids)}"
+        click.echo(f"{what}; `tuneline papers refresh` asks for them, and says which arXiv does not return", err=True)
+    return [_refuse("not in the manifest", "no entry for this id", asked) for asked in ids]
 
 
 def _refuse(reason: str, detail: str, name: str) -> Row:
@@ -122,6 +135,18 @@ def read_pdfs(papers: Sources, cache: Path, processes: int) -> dict[str, tuple[P
     return {name: (folders[name], results[name]) for name in folders}
 
 
+def tell_gaps(name: str, folder: Path) -> tuple[int, bool]:
+    """(pages without text, whether something is damaged) of a paper that is read nevertheless, said in a line each."""
+    read = json.loads((folder / "blocks.json").read_text("utf-8"))
+    without, damaged = read["without_text"], read["damaged"]
+    if without:
+        pages = f"page{'s' * (len(without) > 1)} {', '.join(map(str, without))} of {read['pages']}"
+        click.echo(f"{name}.pdf: no text on {pages}; if it is scanned, run a text recognition over it first", err=True)
+    if damaged:
+        click.echo(f"{name}.pdf: parts are damaged, and their text may be missing; fetch or export it again", err=True)
+    return len(without), damaged
+
+
 def paper_rows(name: str, folder: Path, pinned: PinnedPaper | None, settings: Settings) -> tuple[list[Row], int, str]:
     """(documents, sections left out for being short, the paper as Markdown)."""
     read = json.loads((folder / "blocks.json").read_text("utf-8"))
@@ -170,12 +195,15 @@ def read_papers(
     papers, refused = find_papers(folder, settings, state / "arxiv", service)
     results = read_pdfs(papers, state / "pdf", processes)
     rows: list[Row] = []
-    counts, many = {"sections": 0, "short": 0}, len(papers) + len(refused)
+    counts, many = dict.fromkeys(("sections", "short", "pages_without_text", "damaged"), 0), len(papers) + len(refused)
     for name, path, pinned in papers:
         read, wrong = results[name]
         if wrong:
             refused.append(_refuse("unreadable", wrong, name))
             continue
+        without, damaged = tell_gaps(name, read)
+        counts["pages_without_text"] += without
+        counts["damaged"] += damaged
         made, short, text = paper_rows(name, read, pinned, settings)
         counts["short"] += short
         if not made:

@@ -73,7 +73,7 @@ def serve(papers: dict[str, bytes]) -> Iterator[Arxiv]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     arxiv.site = f"http://127.0.0.1:{server.server_port}"
     try:

@@ -4,11 +4,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from stages.check import faults, main
+from stages.baseline import main as baseline
+from stages.check import ENTRIES, KNOBS, TRAIN, faults, main
+from stages.eval import main as evaluation
+from stages.predict import main as predict
+from stages.sdg import main as sdg
+from stages.split import main as split
+from stages.train_cuda import main as train
+from stages.trim import main as trim
 from tests.conftest import ROOT, Project
 
 ADAPTER = {"recipe": "one", "base": "models/b", "quantization": "none", "max-new-tokens": 16}
@@ -56,6 +64,7 @@ def check(root: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Result:
 
 def test_what_is_right_has_no_fault(root: Path) -> None:
     assert faults(params(("one", "two-b_3"), "0-mine_b", recipe="two-b_3", quantization="4bit"), root) == []
+    assert faults(params(**{"max-new-tokens": "auto"}), root) == []
     assert faults({"recipes": [], "adapters": {}}, root) == []
     assert faults(yaml.safe_load((ROOT / "params.yaml").read_text("utf-8")), ROOT) == []
     assert faults(yaml.safe_load((ROOT / "benchmarks/params.yaml").read_text("utf-8")), ROOT) == []
@@ -84,9 +93,14 @@ def test_a_base_that_is_no_folders_name(base: Any, root: Path) -> None:
         ({"base": "models/none"}, "base: there is no models/none/base.yaml; see models/tiny"),
         ({"quantization": "8bit"}, "quantization: '8bit' is none of none, 4bit"),
         ({"quantization": None}, "quantization: None is none of none, 4bit"),
-        ({"max-new-tokens": "16; touch pwned"}, "max-new-tokens: '16; touch pwned' is no number of tokens"),
-        ({"max-new-tokens": True}, "max-new-tokens: True is no number of tokens"),
-        ({"max-new-tokens": 1.5}, "max-new-tokens: 1.5 is no number of tokens"),
+        (
+            {"max-new-tokens": "16; touch pwned"},
+            "max-new-tokens: '16; touch pwned' is no number of tokens; write one, or auto",
+        ),
+        ({"max-new-tokens": 0}, "max-new-tokens: 0 is no number of tokens; write one, or auto"),
+        ({"max-new-tokens": "Auto"}, "max-new-tokens: 'Auto' is no number of tokens; write one, or auto"),
+        ({"max-new-tokens": True}, "max-new-tokens: True is no number of tokens; write one, or auto"),
+        ({"max-new-tokens": 1.5}, "max-new-tokens: 1.5 is no number of tokens; write one, or auto"),
         ({"recipe": "two-b_3"}, "recipe: 'two-b_3' is not in recipes, which has one"),
     ],
 )
@@ -107,6 +121,102 @@ def test_sections_of_another_form(found: Any, root: Path) -> None:
 
 def test_an_adapter_that_is_no_mapping(root: Path) -> None:
     assert faults({"recipes": ["one"], "adapters": {"mine": "one"}}, root) == ["adapters.mine is a mapping"]
+
+
+# Knobs
+
+
+@pytest.mark.parametrize("section", KNOBS)
+def test_a_knob_takes_what_its_stage_takes(section: str) -> None:
+    """One table of knobs for all stages, told apart from none of their own options."""
+    stages = {
+        "teacher": sdg, "judge": evaluation, "prices": sdg, "train": baseline, "fit": train, "lora": train,
+        "trim": trim, "split": split, "predict": predict, "bootstrap": evaluation,
+    }  # fmt: skip
+    assert {name: told(kind) for name, kind in KNOBS[section].items()} == {
+        name: told(kind) for name, kind in options(stages[section]).items() if name in KNOBS[section]
+    }
+
+
+def test_the_knobs_are_those_of_params() -> None:
+    for file in ("params.yaml", "benchmarks/params.yaml"):
+        found = yaml.safe_load((ROOT / file).read_text("utf-8"))
+        assert {name: set(knobs) for name, knobs in KNOBS.items()} == {name: set(found[name]) for name in KNOBS}
+        for adapter in found["adapters"].values():
+            assert set(adapter) == set(ENTRIES)
+            assert set(adapter["train"]) == set(TRAIN)
+    assert {name: told(kind) for name, kind in TRAIN.items()} == {
+        name: told(kind) for name, kind in options(train).items() if name in TRAIN
+    }
+
+
+def options(command: click.Command) -> dict[str, Any]:
+    """Name of params.yaml → what the option takes."""
+    return {
+        option.opts[0].removeprefix("--"): [option.type] if option.multiple else option.type
+        for option in command.params
+        if isinstance(option, click.Option)
+    }
+
+
+def told(kind: Any) -> Any:
+    return [kind[0].to_info_dict()] if isinstance(kind, list) else kind.to_info_dict()
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        ("bootstrap", "samples", "many", "'many' is not a valid integer range"),
+        ("bootstrap", "samples", 0, "0 is not in the range x>=1"),
+        ("bootstrap", "samples", 1.5, "'1.5' is not a valid integer range"),
+        ("bootstrap", "samples", None, "None is no integer range"),
+        ("bootstrap", "seed", True, "True is no integer"),
+        ("fit", "precision", "float16", "'float16' is not one of 'float32', 'bfloat16'"),
+        ("lora", "dropout", 1.2, "1.2 is not in the range 0<=x<=1"),
+        ("lora", "scale", float("nan"), "nan is no number"),
+        ("lora", "scale", float("inf"), "inf is no number"),
+        ("predict", "constrain", "maybe", "'maybe' is neither true nor false"),
+        ("predict", "constrain", 1, "1 is neither true nor false"),
+        ("judge", "model", {"a": 1}, "{'a': 1} is no text"),
+        ("judge", "model", ["a"], "['a'] is no text"),
+        ("prices", "price", "m=1/1", "'m=1/1' is no list"),
+        ("prices", "price", [], "[] is no list"),
+        ("prices", "price", ["m=1/1", None], "None is no text"),
+        ("train", "backend", "cuda; touch pwned", "'cuda; touch pwned' is not one of 'cuda', 'mlx'"),
+    ],
+)
+def test_a_value_that_its_stage_would_refuse(section: str, key: str, value: Any, said: str, root: Path) -> None:
+    found = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    changed = {section: found[section] | {key: value}}
+    assert faults(params() | changed, root) == [f"{section}.{key}: {said}"]
+
+
+def test_knobs_that_are_unknown_or_missing(root: Path) -> None:
+    lora = {"rnak": 3, "scale": 2.0, "dropout": 0, "target": "linear"}
+    assert faults(params() | {"lora": lora, "trim": 3}, root) == [
+        "lora.rnak: unknown; known are rank, scale, dropout, target",
+        "lora.rank: is missing",
+        "trim is a mapping of max-tokens",
+    ]
+    assert faults(params(quantisation="4bit"), root) == [
+        "adapters.mine.quantisation: unknown; known are recipe, base, max-new-tokens, quantization, train"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("1e-3", None),  # as DVC reads it, a number
+        (0.001, None),
+        ("fast", "'fast' is not a valid float range"),
+        (0, "0.0 is not in the range x>0"),
+        (True, "True is no float range"),
+    ],
+)
+def test_a_rate_that_is_no_number(value: Any, said: str | None, root: Path) -> None:
+    train = {"learning-rate": value, "epochs": 1, "batch-size": 4, "accumulation": 1, "evaluations": 1}
+    wanted = [] if said is None else [f"adapters.mine.train.learning-rate: {said}"]
+    assert faults(params(train=train), root) == wanted
 
 
 # The stage

@@ -18,9 +18,10 @@ from tests.teaching import flags
 from tests.teaching import settings as judge_settings
 from tuneline.data.similarity import jaccard, shingles
 from tuneline.files import read_jsonl, write_jsonl
+from tuneline.recipe.forms import read_form
 from tuneline.recipe.own import open_door
 from tuneline.recipe.settings import Checks, Curate
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 SETTINGS = Curate(near_duplicate=0.8, same_group=0.5, contamination=0.7)
 LONG = "the quarterly budget of the northern region was approved by the board in late october"

@@ -17,7 +17,8 @@ from tests.recipe_folder import write_recipe
 from tests.servers.scripted_server import scripted
 from tests.teaching import asking, flags, settings
 from tuneline.files import read_jsonl, write_jsonl
-from tuneline.rows import make_row, read_form
+from tuneline.recipe.forms import read_form
+from tuneline.rows import make_row
 from tuneline.teaching.options import Settings
 
 SCHEMA = {"type": "object", "properties": {"type": {"enum": ["search", "count"]}, "n": {"type": "integer"}}}
@@ -74,19 +75,18 @@ def words(recipe: Path, to: Path, judge: Settings | None = None, samples: int = 
         "samples": samples,
         "seed": 0,
     }
-    paths |= {name: to / f"{name}.jsonl" for name in ("test", "baseline", "tuned")}
+    paths |= {name: to / f"{name}.jsonl" for name in ("train", "test", "baseline", "tuned")}
     paths |= {name: to / name for name in OUTPUTS}
     given = [word for flag, value in paths.items() for word in (f"--{flag}", str(value))]
     return [*given, *flags(judge or settings(provider="offline"))]
 
 
-def answered(to: Path, base: list[str] = BASE, tuned: list[str] = TUNED) -> None:
+def answered(to: Path, base: list = BASE, tuned: list = TUNED, rows: list = ROWS, key: str = "answer") -> None:
     """The files that split, baseline and predict write."""
-    write_jsonl(to / "test.jsonl", ROWS)
+    for name in ("train", "test"):
+        write_jsonl(to / f"{name}.jsonl", rows)
     for name, said in (("baseline", base), ("tuned", tuned)):
-        write_jsonl(
-            to / f"{name}.jsonl", ({"id": row["id"], "answer": text} for row, text in zip(ROWS, said, strict=True))
-        )
+        write_jsonl(to / f"{name}.jsonl", ({"id": row["id"], key: one} for row, one in zip(rows, said, strict=True)))
 
 
 def run(recipe: Path, to: Path, judge: Settings | None = None) -> Result:
@@ -240,4 +240,106 @@ def test_a_door_that_is_wrong_is_one_line(doors: dict[str, str], says: str, tmp_
     result = run(write(tmp_path / "r", {"measures": "own"}, **doors), tmp_path)
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
     assert says in result.output
+    assert not (tmp_path / "metrics").exists()
+
+
+# Labels, texts, bits
+
+
+def labelled(*labels: str) -> list[dict]:
+    return [make_row(read_form({"prompt": f"Mail {n}?", "response": one}), "a.csv", n) for n, one in enumerate(labels)]
+
+
+def widest(result: Result) -> int:
+    return max(map(len, result.output.splitlines()))
+
+
+def test_labels_to_the_end(tmp_path: Path) -> None:
+    rows = labelled("spam", "ham", "ham")
+    answered(tmp_path, ["I", "think", "spam"], [" Spam", "ham", "eggs"], rows)
+    write_jsonl(tmp_path / "train.jsonl", labelled("spam", "spam", "ham", "eggs"))
+    result = run(write(tmp_path / "r", {"measures": "labels"}), tmp_path)
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path, "metrics") == {
+        "base": {"accuracy": 0.0, "macro_f1": 0.0, "outside_labels": 0.6667, "majority_baseline": 0.3333},
+        "tuned": {"accuracy": 0.6667, "macro_f1": 0.8333, "outside_labels": 0.0, "majority_baseline": 0.3333},
+    }
+    report = read(tmp_path, "report")
+    assert report["majority_baseline"] == {"label": "spam", "of": "training rows"}
+    assert report["per_label"]["tuned"]["ham"] == {"rows": 2, "precision": 1.0, "recall": 0.5, "f1": 0.6667}
+    with (tmp_path / "confusion").open(newline="") as lines:
+        assert list(csv.reader(lines))[1:] == [["spam", "spam"], ["ham", "ham"], ["ham", "eggs"]]
+    assert read_jsonl(tmp_path / "predictions")[0]["figures"]["tuned"] == {
+        "accuracy": True, "outside_labels": False, "majority_baseline": True,
+    }  # fmt: skip
+    for part in ("macro_f1", "by label, tuned", "majority_baseline answers spam to everything"):
+        assert part in result.output
+    assert widest(result) <= 100
+
+
+def test_texts_to_the_end_with_a_judge_of_the_recipe(tmp_path: Path) -> None:
+    rows = labelled("The ferry stops.", "Buses run.")
+    answered(tmp_path, ["", "Trams"], ["The ferry stops.", "Buses"], rows)
+    recipe = write(
+        tmp_path / "r",
+        {"measures": "text", "rubric": "judge/it.md"},
+        offline="def answer(facts):\n    return {'reason': facts['reference'], 'score': len(facts['answer'].split())}",
+    )
+    (recipe / "judge").mkdir()
+    (recipe / "judge/it.md").write_text("${question} ${answer} ${reference}", encoding="utf-8")
+    result = run(recipe, tmp_path)
+    assert result.exit_code == 0, result.output
+    tuned = read(tmp_path, "metrics")["tuned"]
+    assert list(tuned) == [
+        "rouge_1", "rouge_2", "rouge_l", "token_f1", "exact_match", "length_ratio", "score", "judged_share",
+    ]  # fmt: skip
+    assert (tuned["exact_match"], tuned["length_ratio"], tuned["score"]) == (0.5, 0.75, 0.2)
+    assert read_jsonl(tmp_path / "predictions")[1]["marks"]["base"] == {"reason": "Buses run."}
+    assert "judged by offline" in result.output
+    assert widest(result) <= 100
+
+
+def test_texts_without_an_answer_to_the_end(tmp_path: Path) -> None:
+    rows = [make_row(read_form({"text": text}), "a.txt", n) for n, text in enumerate(("x" * 10, "é" * 10))]
+    answered(tmp_path, [80.0, 40.0], [20.0, 25.0], rows, "bits")
+    result = run(write(tmp_path / "r", {"measures": "bits"}), tmp_path)
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path, "metrics") == {"base": {"bits_per_byte": 4.0}, "tuned": {"bits_per_byte": 1.5}}
+    report = read(tmp_path, "report")
+    assert report["intervals"]["base"]["bits_per_byte"] == [2.0, 8.0]
+    assert report["intervals"]["change"]["bits_per_byte"] == [-6.0, -0.75]
+    assert read_jsonl(tmp_path / "predictions")[1] == {
+        "id": rows[1]["id"], "text": "é" * 10, "base": 40.0, "tuned": 25.0,
+        "figures": {"base": {"bits_per_byte": 2.0}, "tuned": {"bits_per_byte": 1.25}},
+        "marks": {"base": {"bytes": 20}, "tuned": {"bytes": 20}},
+    }  # fmt: skip
+    with (tmp_path / "confusion").open(newline="") as lines:
+        assert [line["predicted"] for line in csv.DictReader(lines)] == ["bits_per_byte 2–3", "bits_per_byte 1–2"]
+    assert "1.500 [1.250, 2.000]" in result.output
+    assert widest(result) <= 100
+
+
+@pytest.mark.parametrize(
+    ("section", "rows", "key", "said"),
+    [
+        ({"measures": "bits"}, labelled("a"), "answer", "asks and answers, and `measures: bits`"),
+        (
+            {"measures": "labels"},
+            [make_row(read_form({"text": "x"}), "a", 1)],
+            "bits",
+            "is only text, which answers nothing",
+        ),
+        ({"measures": "text"}, labelled("a"), "bits", "was answered as a row of another kind; run `dvc repro`"),
+        ({"measures": "json", "intent": "type"}, labelled('{"type":"lose"}'), "answer", "schema.json refuses: $.type"),
+    ],
+)
+def test_rows_that_the_measures_cannot_read_are_one_line(
+    section: dict, rows: list, key: str, said: str, tmp_path: Path
+) -> None:
+    value: Any = 1.0 if key == "bits" else "a"
+    answered(tmp_path, [value], [value], rows, key)
+    result = run(write(tmp_path / "r", section), tmp_path)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert result.output.startswith(f"Error: row {rows[0]['id']} ")
+    assert said in result.output
     assert not (tmp_path / "metrics").exists()

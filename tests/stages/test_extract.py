@@ -101,9 +101,42 @@ def test_rows_of_a_test_file_say_so(tmp_path: Path) -> None:
 
 def test_the_declared_encoding_is_used(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "r", extract={"encoding": "latin-1"})
-    (recipe / "source/train.jsonl").write_bytes('{"text": "café"}\n'.encode("latin-1"))
+    (recipe / "source/train.jsonl").write_bytes('{"prompt": "café", "response": "ok"}\n'.encode("latin-1"))
     assert run(recipe).exit_code == 0
-    assert read_rows(recipe)[0]["text"] == "café"
+    assert read_rows(recipe)[0]["messages"][0]["content"] == "café"
+
+
+MEASURES = [
+    ({"measures": "text"}, '{"text": "a"}', "the row is only text"),
+    ({"measures": "bits"}, GOOD, "the row"),
+    ({"measures": "labels", "labels": ["yes", "no"]}, '{"text": "a", "label": "perhaps"}', "the row"),
+    ({"measures": "json", "intent": "type"}, '{"query": "a", "data": {"kind": 1}}', "the row"),
+    ({"measures": "json", "intent": "type"}, GOOD, "the row"),
+]
+
+
+@pytest.mark.parametrize(("measures", "row", "says"), MEASURES)
+def test_a_row_that_its_measures_cannot_read_is_refused_at_once(
+    tmp_path: Path, measures: dict, row: str, says: str
+) -> None:
+    recipe = write_recipe(tmp_path / "r", {"train.jsonl": row.strip() + "\n"})
+    settings = yaml.safe_load((recipe / "recipe.yaml").read_text()) | {"eval": measures}
+    (recipe / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    (recipe / "schema.json").write_text("{}")
+    result = run(recipe)
+    fails(result, "no usable row")
+    assert f"refused {recipe}/source/train.jsonl:1: {says}" in result.output
+    assert [row["reason"] for row in read_jsonl(recipe / "out/rejects.jsonl")] == ["unmeasurable"]
+
+
+def test_many_refusals_of_one_kind_are_one_line(tmp_path: Path) -> None:
+    files = {"train.jsonl": GOOD * 5 + '{"prompt": "a", "response": "b", "note": "c"}\n' * 3 + "x\n"}
+    result = run(write_recipe(tmp_path / "r", files))
+    assert result.exit_code == 0
+    assert "train.jsonl:6: nothing would be trained of 'note'; say in extract.columns" in result.output
+    assert result.output.count("'note'") == 1
+    assert "(and 2 more like it)" in result.output
+    assert "-4 │ unreadable" in result.output
 
 
 # recipe.yaml
@@ -113,7 +146,7 @@ def test_an_unknown_key_names_the_valid_ones(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "r", {"train.jsonl": GOOD}, extract={"max-rejects": 1}, curate={"near": 1})
     fails(
         run(recipe),
-        "extract.max-rejects: unknown key; valid keys are train, valid, test, form, fields, encoding, kind, max",
+        "extract.max-rejects: unknown key; valid keys are train, valid, test, form, fields, encoding, columns, kind",
         "curate.near: unknown key; valid keys are near-duplicate, same-group, contamination",
     )
 
@@ -125,7 +158,7 @@ def test_an_unknown_section_and_an_unknown_key_in_a_list_name_the_valid_ones(tmp
     (recipe / "recipe.yaml").write_text(text)
     fails(
         run(recipe),
-        "splits: unknown key; valid keys are extract, prefix, sdg, curate, split, eval",
+        "splits: unknown key; valid keys are extract, prefix, sdg, curate, trim, split, eval",
         "sdg.strategies.0.temperature: unknown key; valid keys are kind, name, file, rows, lowercase, seed",
     )
 

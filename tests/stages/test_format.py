@@ -1,22 +1,26 @@
 """format: token files that both trainers read, chat files that others read, the same bytes every time."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from stages.format import main
 from tests.chat_templates import CHATML, DATE, HABITS, make_chat, make_tokenizer
 from tests.conftest import ROOT
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.models.base import read_base
+from tuneline.recipe.forms import read_form
 from tuneline.rendering.chat import IGNORED, Chat, Tokens, load_chat
+from tuneline.rendering.lengths import answer_tokens, with_room
 from tuneline.rendering.preamble import Preamble
 from tuneline.rendering.tokens import read_tokens, write_tokenizer_name, write_tokens
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 TINY = ROOT / "models/tiny"
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -39,9 +43,16 @@ SPLIT = {
 }
 
 
-def run(folder: Path, split: dict[str, list[dict]] = SPLIT, base: Path = TINY, preamble: Preamble = PREAMBLE) -> Result:
+def run(
+    folder: Path,
+    split: dict[str, list[dict]] = SPLIT,
+    base: Path = TINY,
+    preamble: Preamble = PREAMBLE,
+    most: str = "auto",
+) -> Result:
     words = ["--split", folder / "split", "--base", base, "--metrics", folder / "format.json"]
     words += ["--chat", folder / "chat", "--tokens", folder / "tokens", "--preamble", folder / "preamble.json"]
+    words += ["--max-new-tokens", most]
     preamble.write(folder / "preamble.json")
     for name, rows in split.items():
         write_jsonl(folder / f"split/{name}.jsonl", rows)
@@ -89,6 +100,21 @@ def test_token_files_are_int32_and_of_any_length(tmp_path: Path, tiny: Chat) -> 
     assert [Tokens(one["input_ids"], one["labels"]) for one in data] == rows
 
 
+def test_a_token_file_says_nothing_but_the_tokens(made: Path) -> None:
+    for name in ("train", "valid"):
+        file = parquet.ParquetFile(made / f"tokens/{name}.parquet")
+        assert file.metadata.metadata is None  # of pandas or of Arrow
+        assert file.metadata.created_by == f"parquet-cpp-arrow version {version('pyarrow')}"
+
+
+def test_mapping_over_the_tokens_leaves_no_file(made: Path, tiny: Chat) -> None:
+    before = sorted(made.rglob("*"))
+    for data in read_tokens(made / "tokens", tiny).values():
+        assert len(data.map(lambda row: {"more": 1}).sort("more")) == len(data)
+        assert data.cache_files == []
+    assert sorted(made.rglob("*")) == before
+
+
 def test_the_counts_are_those_of_the_tokens(made: Path, tiny: Chat) -> None:
     counts = json.loads((made / "format.json").read_text())
     for name in ("train", "valid"):
@@ -112,7 +138,7 @@ def test_another_tokenizer_or_template_is_refused(made: Path) -> None:
 
 def test_the_preamble_that_trim_wrote_is_needed(tmp_path: Path) -> None:
     words = ["--split", tmp_path / "split", "--base", TINY, "--chat", tmp_path / "c", "--tokens", tmp_path / "t"]
-    words += ["--metrics", tmp_path / "m", "--preamble", tmp_path / "none.json"]
+    words += ["--metrics", tmp_path / "m", "--preamble", tmp_path / "none.json", "--max-new-tokens", "auto"]
     done = CliRunner().invoke(main, list(map(str, words)))
     assert (done.exit_code, done.output.count("\n")) == (1, 1)
     assert f"{tmp_path}/none.json is no preamble" in done.output
@@ -128,7 +154,7 @@ def test_two_runs_write_the_same_bytes(made: Path, tmp_path: Path) -> None:
     assert once == again
     assert sorted(name for name in once if not name.startswith(("split", "preamble"))) == [
         "chat/test.jsonl", "chat/train.jsonl", "chat/valid.jsonl", "format.json",
-        "tokens/tokenizer.json", "tokens/train.arrow", "tokens/valid.arrow",
+        "tokens/tokenizer.json", "tokens/train.parquet", "tokens/valid.parquet",
     ]  # fmt: skip
 
 
@@ -199,11 +225,11 @@ def test_a_prompt_unlike_the_training_is_refused_in_whichever_row(tmp_path: Path
 
 def test_a_template_without_an_end_leaves_the_old_output(tmp_path: Path) -> None:
     assert run(tmp_path).exit_code == 0
-    before = (tmp_path / "tokens/train.arrow").read_bytes()
+    before = (tmp_path / "tokens/train.parquet").read_bytes()
     result = run(tmp_path, base=base_with(tmp_path / "base", CHATML.replace("<|im_end|>", "")))
     assert result.exit_code == 1
     assert "Error: row" in result.output
-    assert (tmp_path / "tokens/train.arrow").read_bytes() == before
+    assert (tmp_path / "tokens/train.parquet").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -231,3 +257,19 @@ def test_a_base_without_a_chat_template_is_one_line(tmp_path: Path) -> None:
     (base / "chat_template.jinja").unlink()
     result = run(tmp_path, base=base)
     assert result.output == f"Error: {base}: needs a fast tokenizer with a chat template\n"
+
+
+def test_a_test_row_that_needs_more_tokens_than_an_answer_may_have_is_refused(tmp_path: Path, tiny: Chat) -> None:
+    long = row("long", "a reference of some words, more than the others have")
+    split = {**SPLIT, "test": [*SPLIT["test"], long]}
+    (needed,) = answer_tokens(tiny, [long])
+    result = run(tmp_path, split, most=str(needed - 1))
+    assert result.output == (
+        f"Error: {tmp_path}/split/test.jsonl:3: the reference of row {long['id']} has {needed} tokens with its end, "
+        f"more than max-new-tokens {needed - 1} of params.yaml: write {with_room(needed)} there, or auto\n"
+    )
+    assert result.exit_code == 1
+    assert not (tmp_path / "tokens").exists()
+    assert run(tmp_path, split, most=str(needed)).exit_code == 0
+    training = {**SPLIT, "train": [long]}  # only a test row is answered
+    assert run(tmp_path, training, most="2").exit_code == 0

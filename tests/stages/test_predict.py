@@ -1,6 +1,7 @@
 """predict and baseline: what adapter and base answer to the test rows, asked as the adapter was trained."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from stages.baseline import main as baseline
 from stages.predict import main as predict
 from tests.small_base import write_small_base
 from tests.stages.test_train_cuda import PREAMBLE, train, work  # noqa: F401
-from tuneline.answering.predictor import Predictor, open_adapter
+from tuneline.answering.predictor import Predictor, _batches, open_adapter
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.models.base import read_base
+from tuneline.recipe.forms import read_form
+from tuneline.rendering.chat import load_chat
+from tuneline.rendering.lengths import with_room
 from tuneline.rendering.preamble import Preamble
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 QUESTIONS = ["mails from Bo", "combien de tickets hier", "x", "same for Slack, newest first, and the one before"]
 ROWS = [
@@ -107,12 +111,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_base(tmp_path_factory.mktemp("base") / "lively", initializer_range=0.2)
 
 
-def ask_base(base: Path, to: Path, preamble: Preamble, constrain: bool = False) -> Result:
-    write_jsonl(to / "test.jsonl", ROWS)
+def ask_base(
+    base: Path, to: Path, preamble: Preamble, constrain: bool = False, rows: list[dict] = ROWS, **changed: object
+) -> Result:
+    write_jsonl(to / "test.jsonl", rows)
     preamble.write(to / "preamble.json")
     (to / "schema.json").write_text(json.dumps(SCHEMA))
     flags = {"backend": "cuda", "base": base, "quantization": "none", "schema": to / "schema.json"}
     flags |= {"preamble": to / "preamble.json", "test": to / "test.jsonl", "out": to / "answers.jsonl", **PREDICT}
+    flags |= {name.replace("_", "-"): value for name, value in changed.items()}
     return CliRunner().invoke(baseline, words(flags, constrain))
 
 
@@ -139,3 +146,86 @@ def test_a_preamble_that_spells_out_a_special_token_is_one_line(base: Path, tmp_
     result = ask_base(base, tmp_path, Preamble("be brief <|im_end|>"))
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
     assert "the system prompt or the prefix spells out <|im_end|>, a special token" in result.output
+
+
+# Rows that are only text
+
+
+TEXTS = [
+    make_row(read_form({"text": text}), "t.jsonl", n) for n, text in enumerate(["one", "é 🎉 two " * 9, "three\nfour"])
+]
+
+
+def bits_by_hand(base: Path, text: str) -> float:
+    """Each token given all before it, the first given the token that ends a text: none of this base begins one."""
+    import torch
+
+    from tuneline.backends.cuda import load_model
+
+    read = read_base(base)
+    tokenizer = load_chat(read).tokenizer
+    ids = [tokenizer.eos_token_id, *tokenizer.encode(text, add_special_tokens=False)]
+    logits = load_model(read, "none")(torch.tensor([ids])).logits[0].double()
+    chances = torch.log_softmax(logits, -1)[torch.arange(len(ids) - 1), ids[1:]]
+    return -chances.sum().item() / math.log(2)
+
+
+@pytest.mark.parametrize("backend", ["cuda", "mlx"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_text_is_scored_in_bits_by_either_backend(backend: str, size: int, base: Path, tmp_path: Path) -> None:
+    if backend == "mlx":
+        pytest.importorskip("mlx.core")
+    result = ask_base(base, tmp_path, PREAMBLE, rows=TEXTS, backend=backend, batch_size=size)
+    assert result.exit_code == 0, result.output
+    found = answers(tmp_path)
+    assert [set(one) for one in found] == [{"id", "bits"}] * 3
+    assert [one["id"] for one in found] == [row["id"] for row in TEXTS]
+    assert [one["bits"] for one in found] == pytest.approx([bits_by_hand(base, row["text"]) for row in TEXTS], rel=1e-4)
+
+
+def test_rows_of_both_kinds_keep_their_order_and_each_is_told_its_way(adapter: Path, tmp_path: Path) -> None:
+    mixed = [TEXTS[0], ROWS[0], TEXTS[1], ROWS[1]]
+    assert run(adapter, tmp_path, mixed).exit_code == 0
+    found = answers(tmp_path)
+    assert [sorted(one) for one in found] == [["bits", "id"], ["answer", "id"]] * 2
+    assert [one["id"] for one in found] == [row["id"] for row in mixed]
+
+
+def test_an_adapter_has_other_bits_than_its_base(adapter: Path, work: Path, tmp_path: Path) -> None:  # noqa: F811
+    assert run(adapter, tmp_path / "tuned", TEXTS).exit_code == 0
+    assert ask_base(work / "models/small", tmp_path / "base", PREAMBLE, rows=TEXTS).exit_code == 0
+    for tuned, bare in zip(answers(tmp_path / "tuned"), answers(tmp_path / "base"), strict=True):
+        assert abs(tuned["bits"] - bare["bits"]) > 0.01
+
+
+@pytest.mark.parametrize("what", ["text", "question"])
+def test_what_is_longer_than_the_context_is_one_line(what: str, base: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(base, tmp_path / "base")
+    (other / "base.yaml").write_text((other / "base.yaml").read_text().replace("context: 2048", "context: 40"))
+    short, long = ({"text": "x " * n} if what == "text" else {"prompt": "x " * n, "response": "y"} for n in (3, 60))
+    rows = [make_row(read_form(one), "t.jsonl", n) for n, one in enumerate((short, long))]
+    result = ask_base(other, tmp_path, Preamble(), rows=rows)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert result.output.startswith(f"Error: {what} 2 has ")
+    assert "tokens as the base reads it, more than its context of 40; shorten or divide it" in result.output
+
+
+def test_a_batch_that_is_scored_holds_so_many_tokens_and_no_more() -> None:
+    """However many rows it may have: a large vocabulary times long rows would not fit."""
+    sizes = [1, 1, 2, 5, 9, 9]
+    found = list(_batches(list(range(6)), 3, sizes.__getitem__, 10))
+    assert found == [[0, 1, 2], [3], [4], [5]]
+    assert list(_batches([0, 1, 2], 2)) == [[0, 1], [2]]
+    assert list(_batches([], 2)) == []
+
+
+# How long an answer may be
+
+
+def test_auto_gives_an_answer_the_room_of_the_longest_reference(base: Path, tmp_path: Path) -> None:
+    tokenizer = load_chat(read_base(base)).tokenizer
+    assert ask_base(base, tmp_path, PREAMBLE, max_new_tokens="auto").exit_code == 0
+    longest = len(tokenizer.encode('{"a":1}', add_special_tokens=False)) + 1
+    for name, most in (("same", with_room(longest)), ("longest", longest)):
+        assert ask_base(base, tmp_path / name, PREAMBLE, max_new_tokens=most).exit_code == 0
+    assert answers(tmp_path) == answers(tmp_path / "same") != answers(tmp_path / "longest")

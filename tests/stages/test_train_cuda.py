@@ -20,10 +20,11 @@ from tuneline.answering.predictor import adapter_preamble
 from tuneline.files import read_jsonl
 from tuneline.models.adapter import read_adapter
 from tuneline.models.base import read_base
+from tuneline.recipe.forms import read_form
 from tuneline.rendering.chat import load_chat
 from tuneline.rendering.preamble import Preamble
 from tuneline.rendering.tokens import write_tokenizer_name, write_tokens
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 PREAMBLE = Preamble("Answer in JSON.", "Explain:")
 FLAGS = {

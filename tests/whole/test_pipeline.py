@@ -74,7 +74,12 @@ def imported_files(path: str, backend: str, seen: set[str] | None = None) -> set
     return seen
 
 
-OPENED = {"extract": ("reader",), "sdg": ("offline",), "curate": ("checks", "offline"), "eval": ("measures", "offline")}
+OPENED = {
+    "extract": ("reader", "measures", "offline"),
+    "sdg": ("offline",),
+    "curate": ("checks", "offline"),
+    "eval": ("measures", "offline"),
+}
 
 
 def door_files(stage: str, recipe: str, backend: str) -> set[str]:

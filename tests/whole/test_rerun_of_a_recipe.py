@@ -17,9 +17,9 @@ def two_systems(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["recipes"] = ["french_admin", "succession"]
     params["adapters"] = {name: params["adapters"][name] for name in params["recipes"]}
     for adapter in params["adapters"].values():
-        adapter |= {"base": "models/small", "max-new-tokens": 4}
+        adapter |= {"base": "models/small", "max-new-tokens": "auto"}
         adapter["train"] |= {"epochs": 0.05, "batch-size": 8}
-    params["trim"] = {"max-tokens": 512, "over-long": "drop"}
+    params["trim"] = {"max-tokens": 384}  # few rows, and short answers
     params["bootstrap"]["samples"] = 20
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     project.repro()

@@ -1,8 +1,7 @@
-"""Messages → answers, in batches, with the rendering that training used."""
+"""Messages → answers, and texts → the bits that they cost, in batches, with the rendering that training used."""
 
 import importlib
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,17 @@ from tuneline.files import Row, write_jsonl
 from tuneline.models.adapter import read_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import load_chat
+from tuneline.rendering.lengths import Most, most_new_tokens
 from tuneline.rendering.preamble import Preamble
+
+LOGITS = 2**28  # of a batch that is scored: a GiB of float32, however long its rows and large its vocabulary
 
 
 def predict_options(command: Callable) -> Callable:
     """The flags of `predict` in params.yaml, for click."""
     options = [
         click.option("--batch-size", type=click.IntRange(1), required=True, help="Rows."),
-        click.option("--max-new-tokens", type=click.IntRange(1), required=True),
+        click.option("--max-new-tokens", type=Most(), required=True, help="Or auto: by the test rows' references."),
         click.option("--constrain/--no-constrain", required=True, help="Hold answers to the schema."),
     ]
     for option in reversed(options):
@@ -41,7 +43,7 @@ class Predictor:
         schema: Path | None = None,
     ) -> None:
         self.backend = importlib.import_module(f"tuneline.backends.{backend}")
-        self.chat = load_chat(base, preamble)
+        self.chat, self.context = load_chat(base, preamble), base.context
         self.model = self.backend.load_model(base, quantization)
         if adapter:
             self.model = self.backend.load_adapter(self.model, adapter)
@@ -59,38 +61,80 @@ class Predictor:
             self.constrain = schema_constraint(schema, self.chat.tokenizer, self.backend.vocabulary(self.model))
 
     def answer(
-        self, conversations: Sequence[Sequence[Row]], batch_size: int, max_new_tokens: int, label: str
+        self,
+        conversations: Sequence[Sequence[Row]],
+        batch_size: int,
+        max_new_tokens: int,
+        label: str,
+        beside: Sequence[Row] | None = None,
     ) -> list[str]:
-        """The answer to each conversation, which ends with the user's turn. Greedy."""
-        prompts = [
-            self.chat.backend.encode(self.chat.prompt(messages), add_special_tokens=False).ids
-            for messages in conversations
-        ]
-        answers = [""] * len(prompts)
-        order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
-        with click.progressbar(length=len(order), label=label, file=_stderr()) as bar:
-            for batch in _batches(order, batch_size):
-                outputs = self.backend.generate(
-                    self.model,
-                    self.chat.tokenizer,
-                    [prompts[i] for i in batch],
-                    max_new_tokens,
-                    self.chat.stop_ids,
-                    self.constrain,
+        """The answer to each conversation, which ends with the user's turn. Greedy.
+
+        `beside`: of each, what its row has else: `tools`, and in `where` its place in a file. Raises
+        click.ClickException when one leaves no room for an answer in the base's context.
+        """
+        beside = beside or [{}] * len(conversations)
+        texts = [self.chat.prompt(said, row.get("tools")) for said, row in zip(conversations, beside, strict=True)]
+        prompts = [self.chat.backend.encode(text, add_special_tokens=False).ids for text in texts]
+        names = [row.get("where", f"question {number}") for number, row in enumerate(beside, 1)]
+        self._check_fit(names, [len(prompt) + 1 for prompt in prompts])
+
+        def generate(batch: list[int]) -> list[str]:
+            ids = [prompts[i] for i in batch]
+            outputs = self.backend.generate(
+                self.model, self.chat.tokenizer, ids, max_new_tokens, self.chat.stop_ids, self.constrain
+            )
+            return [self.chat.tokenizer.decode(output, skip_special_tokens=True) for output in outputs]
+
+        return _in_batches(generate, _batches(_by_length(prompts), batch_size), len(prompts), label)
+
+    def bits(self, rows: Sequence[Row], batch_size: int, label: str) -> list[float]:
+        """Of each row that is only text: -log2 of the probability of its tokens, each given all before it, summed.
+
+        The first is given the token that begins a text, else the one that ends one. The end is not counted.
+        Raises click.ClickException when a text is longer than the base's context: it would be told in pieces.
+        """
+        tokenizer = self.chat.tokenizer
+        own = (tokenizer.bos_token_id, tokenizer.eos_token_id, *self.chat.stop_ids)
+        first = next(token for token in own if token is not None)
+        begin = tokenizer.bos_token or ""
+        encoded = [self.chat.backend.encode(begin + row["text"], add_special_tokens=False).ids for row in rows]
+        texts = encoded if begin else [[first, *ids] for ids in encoded]
+        self._check_fit([f"text {number}" for number in range(1, len(texts) + 1)], [len(ids) - 1 for ids in texts])
+        vocabulary = self.backend.vocabulary(self.model)
+
+        def score(batch: list[int]) -> list[float]:
+            return [round(bits, 4) for bits in self.backend.score(self.model, [texts[i] for i in batch])]
+
+        order = _by_length(texts)
+        batches = _batches(order, batch_size, lambda i: len(texts[i]) * vocabulary, LOGITS)
+        return _in_batches(score, batches, len(rows), label)
+
+    def _check_fit(self, names: Sequence[str], tokens: Sequence[int]) -> None:
+        for name, count in zip(names, tokens, strict=True):
+            if count > self.context:
+                raise click.ClickException(
+                    f"{name} has {count:,} tokens as the base reads it, more than its context of "
+                    f"{self.context:,}; shorten or divide it"
                 )
-                for index, ids in zip(batch, outputs, strict=True):
-                    answers[index] = self.chat.tokenizer.decode(ids, skip_special_tokens=True)
-                bar.update(len(batch))
-        return answers
 
 
 def write_answers(
-    out: Path, predictor: Predictor, rows: Sequence[Row], batch_size: int, max_new_tokens: int, label: str
+    out: Path, predictor: Predictor, rows: Sequence[Row], batch_size: int, max_new_tokens: int | str, label: str
 ) -> None:
-    """`{"id", "answer"}` of each test row, whose last message is the right answer and is not shown."""
-    asked = [row["messages"][:-1] for row in rows]
-    answers = predictor.answer(asked, batch_size, max_new_tokens, label)
-    write_jsonl(out, ({"id": row["id"], "answer": text} for row, text in zip(rows, answers, strict=True)))
+    """`{"id", "answer"}` of each test row, whose last message is the right answer and is not shown; `{"id", "bits"}` of
+    one that is only text.
+    """
+    texts, asked = [row for row in rows if "text" in row], [row for row in rows if "text" not in row]
+    most = most_new_tokens(max_new_tokens, predictor.chat, asked)
+    said: dict[str, Row] = {}
+    if asked:
+        answers = predictor.answer([row["messages"][:-1] for row in asked], batch_size, most, label, asked)
+        said |= {row["id"]: {"answer": text} for row, text in zip(asked, answers, strict=True)}
+    if texts:
+        found = predictor.bits(texts, batch_size, label)
+        said |= {row["id"]: {"bits": bits} for row, bits in zip(texts, found, strict=True)}
+    write_jsonl(out, ({"id": row["id"], **said[row["id"]]} for row in rows))
 
 
 def open_adapter(folder: Path, constrain: bool, root: Path = Path()) -> Predictor:
@@ -121,25 +165,54 @@ class Voices:
         self.constrain = constrain
         self.predictor: Predictor | None = None
 
-    def answer(self, folder: Path, asked: list[list[Row]], batch_size: int, max_new_tokens: int) -> list[str]:
-        """Raises click.ClickException when a text spells out a special token."""
+    def answer(self, folder: Path, asked: list[Row], batch_size: int, max_new_tokens: int) -> list[str]:
+        """The answer to the last of each row's `messages`.
+
+        Raises click.ClickException when a text spells out a special token, and for tools that the template leaves out.
+        """
         if self.predictor is None:
             self.predictor = open_adapter(folder, self.constrain)
         else:
             schema = folder / "schema.json" if self.constrain else None
             self.predictor.switch(folder, adapter_preamble(folder), schema)
-        for messages in asked:
-            if token := self.predictor.chat.special_in({"messages": messages}):
+        self.predictor.chat.check_tools(asked)
+        for row in asked:
+            if token := self.predictor.chat.special_in(row):
                 raise click.ClickException(
-                    f"a text spells out {token}, which the model reads as a command; take it out"
+                    f"{row.get('where', 'a text')} spells out {token}, which the model reads as a command; take it out"
                 )
-        return self.predictor.answer(asked, batch_size, max_new_tokens, folder.name)
+        conversations = [row["messages"] for row in asked]
+        return self.predictor.answer(conversations, batch_size, max_new_tokens, folder.name, asked)
 
 
-def _batches(items: list[int], size: int) -> Iterator[list[int]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
+def _by_length(rows: Sequence[Sequence[int]]) -> list[int]:
+    """The places of the rows, the shortest first."""
+    return sorted(range(len(rows)), key=lambda at: (len(rows[at]), at))
+
+
+def _batches(
+    items: Sequence[int], size: int, cost: Callable[[int], int] = lambda item: 0, most: int = 0
+) -> Iterator[list[int]]:
+    """At most `size` of the items at a time, and no more than cost `most` together, each as the last; at least one."""
+    batch: list[int] = []
+    for item in items:
+        if batch and (len(batch) == size or (len(batch) + 1) * cost(item) > most > 0):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
         yield batch
+
+
+def _in_batches(make: Callable[[list[int]], list[Any]], batches: Iterable[list[int]], count: int, label: str) -> list:
+    """What `make` gives for the places of each batch, in the order of the places."""
+    made: list[Any] = [None] * count
+    with click.progressbar(length=count, label=label, file=_stderr()) as bar:
+        for batch in batches:
+            for at, one in zip(batch, make(batch), strict=True):
+                made[at] = one
+            bar.update(len(batch))
+    return made
 
 
 def _stderr() -> Any:

@@ -1,32 +1,59 @@
-"""Questions from a file."""
+"""Questions from a file, in every form in which rows come."""
 
+from collections import Counter
 from pathlib import Path
 
 import click
 
-from tuneline.data.inputs import read_records
+from tuneline.data.inputs import read_folder, read_records
 from tuneline.files import Row
+from tuneline.recipe.forms import read_question
+from tuneline.rows import BadRow
 
-ASKED = ("query", "prompt", "input")
+SHOWN = 10
 
 
-def read_questions(path: Path) -> list[list[Row]]:
-    """The conversation of each row, ending with the user's turn.
+def read_questions(path: Path) -> list[Row]:
+    """A row of each record: `messages`, of which the last is to be answered, `where`, and perhaps `tools` and `id`.
 
     Raises click.ClickException that names every bad row.
     """
-    conversations, wrong = [], []
-    for line, record in read_records(path):
-        asked = record if isinstance(record, dict) else {}
-        text = next((asked[key] for key in ASKED if isinstance(asked.get(key), str) and asked[key].strip()), None)
-        messages = asked.get("messages")
-        if text:
-            conversations.append([{"role": "user", "content": text}])
-        elif isinstance(messages, list) and messages and all(isinstance(m, dict) for m in messages):
-            conversations.append(messages[:-1] if messages[-1].get("role") == "assistant" else messages)
-        else:
-            reason = record if isinstance(record, ValueError) else 'needs "query", "prompt", "input" or "messages"'
-            wrong.append(f"{path}:{line}: {reason}")
+    rows, wrong = [], []
+    left: Counter[str] = Counter()
+    records = read_folder(path) if path.is_dir() else ((path, line, record) for line, record in read_records(path))
+    for file, line, record in records:
+        try:
+            if isinstance(record, ValueError):
+                raise BadRow(str(record))
+            row, keys = read_question(record)
+            rows.append({**row, "where": f"{file}:{line}"})
+            left.update(keys)
+        except BadRow as reason:
+            wrong.append(f"{file}:{line}: {reason}")
     if wrong:
-        raise click.ClickException("; ".join(wrong[:10]))
-    return conversations
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise click.ClickException("; ".join(wrong[:SHOWN]) + more)
+    for key, count in left.items():
+        click.echo(f"{path}: {key!r} of {count} rows is no part of a question, and is left out", err=True)
+    return rows
+
+
+def read_lines(raw: bytes) -> list[Row]:
+    """A question a line. Raises click.ClickException that names a line that is no text."""
+    rows = []
+    for number, line in enumerate(raw.splitlines(), 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise click.ClickException(f"line {number} of the input is no UTF-8: {error.reason}") from None
+        if text:
+            rows.append(one_question(text, f"line {number}"))
+    return rows
+
+
+def one_question(text: str, where: str) -> Row:
+    """Raises click.ClickException for a text that none can be."""
+    try:
+        return {**read_question({"text": text})[0], "where": where}
+    except BadRow as reason:
+        raise click.ClickException(f"{where}: {reason}") from None

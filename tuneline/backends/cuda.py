@@ -1,5 +1,6 @@
-"""transformers and peft: loads a base and an adapter, answers in batches. CUDA, or the CPU."""
+"""transformers and peft: loads a base and an adapter, answers and scores in batches. CUDA, or the CPU."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,30 @@ def generate(
     with torch.inference_mode():
         out = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=processors)
     return [_until(row[width:].tolist(), stop) for row in out]
+
+
+def score(model: Any, rows: list[list[int]]) -> list[float]:
+    """One batch: the bits of each row, -log2 of the probability of each token given all before it, summed.
+
+    The first token is given, and has none; a row has two or more.
+    """
+    import torch
+
+    width = max(map(len, rows)) - 1
+    ids = torch.tensor([row[:-1] + [0] * (width + 1 - len(row)) for row in rows], device=model.device)
+    mask = torch.tensor([[1] * (len(row) - 1) + [0] * (width + 1 - len(row)) for row in rows], device=model.device)
+    with torch.inference_mode():
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        nats = [_nats(row, torch.tensor(ids[1:], device=model.device)) for row, ids in zip(logits, rows, strict=True)]
+    return [one / math.log(2) for one in nats]
+
+
+def _nats(logits: Any, wanted: Any) -> float:
+    """Of one row; what stands after it is padding."""
+    import torch
+
+    losses = torch.nn.functional.cross_entropy(logits[: len(wanted)].float(), wanted, reduction="none")
+    return losses.double().sum().item()
 
 
 def _until(ids: list[int], stop: list[int]) -> list[int]:

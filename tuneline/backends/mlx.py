@@ -1,6 +1,7 @@
-"""mlx and mlx-lm: loads a base and an adapter, answers in batches. Apple silicon, or the CPU under Linux."""
+"""mlx and mlx-lm: loads a base and an adapter, answers and scores in batches. Apple silicon, or the CPU under Linux."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,28 @@ def generate(
                 answers[response.uid].append(response.token)
     generator.close()
     return [answers[row] for row in rows]
+
+
+def score(model: Any, rows: list[list[int]]) -> list[float]:
+    """One batch: the bits of each row, -log2 of the probability of each token given all before it, summed.
+
+    The first token is given, and has none; a row has two or more.
+    """
+    import mlx.core as mx
+
+    width = max(map(len, rows)) - 1
+    logits = model(mx.array([row[:-1] + [0] * (width + 1 - len(row)) for row in rows]))
+    return [_nats(row, mx.array(ids[1:])) / math.log(2) for row, ids in zip(logits, rows, strict=True)]
+
+
+def _nats(logits: Any, wanted: Any) -> float:
+    """Of one row; what stands after it is padding."""
+    import mlx.core as mx
+    import mlx.nn as nn
+    import numpy as np
+
+    losses = nn.losses.cross_entropy(logits[: wanted.size].astype(mx.float32), wanted, reduction="none")
+    return float(np.array(losses).astype(np.float64).sum())
 
 
 class _Constrained:

@@ -15,6 +15,13 @@ def _identifier():
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
+def language_of(text: str) -> str | None:
+    """The text's language as ISO 639-1; None where there is too little to tell."""
+    if sum(sign.isalpha() for sign in text) < LETTERS:
+        return None
+    return _identifier().classify(text)[0]
+
+
 def other_language(text: str, expected: str, sure: float = 0.9) -> str | None:
     """The text's language as ISO 639-1 when it is surely not the expected one."""
     if sum(sign.isalpha() for sign in text) < LETTERS:

@@ -1,16 +1,17 @@
 """Percentile bootstrap intervals over rows (Efron 1979)."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 
 LEVEL = 95  # per cent
+Name = TypeVar("Name", bound=Hashable)
 
 
 def intervals(
-    measure: Callable[[np.ndarray], dict[str, Any]], rows: int, samples: int, seed: int
-) -> dict[str, list[float | None]]:
+    measure: Callable[[np.ndarray], dict[Name, Any]], rows: int, samples: int, seed: int
+) -> dict[Name, list[float | None]]:
     """The central 95 % of each measure over `samples` resamples of `rows` rows: [low, high].
 
     A resample in which no row counts is nan, and left out; with nothing left both ends are None.

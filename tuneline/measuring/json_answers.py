@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 import jsonschema
+from jsonschema.exceptions import best_match
 
 from tuneline.files import Row
+from tuneline.measuring.references import unanswered
 from tuneline.measuring.score import F1, MEAN, PRECISION, RECALL, Pair, Score, compared
 from tuneline.rows import answer as answer_of
 
@@ -63,14 +65,23 @@ class JsonMeasures:
         self.validator = jsonschema.Draft202012Validator(schema)
         self.intent = intent
 
+    def unreadable(self, row: Row) -> str | None:
+        if wrong := unanswered(row):
+            return wrong
+        reference = answer_of(row)
+        expected = parse_object(reference)
+        if expected is None or not isinstance(expected.get(self.intent), str):
+            return f"has an answer that is no JSON object with a text {self.intent!r}: {reference[:200]}"
+        if self.validator.is_valid(expected):
+            return None
+        wrong = best_match(self.validator.iter_errors(expected))
+        return f"has an answer that schema.json refuses: {wrong.json_path}: {wrong.message[:200]}"
+
     def score(self, row: Row, answer: str, outcomes: Sequence[Any] = ()) -> Score:
         """Raises click.ClickException when the reference is no object with an intent."""
-        reference = answer_of(row)
-        expected, given = parse_object(reference), parse_object(answer)
-        if expected is None or not isinstance(expected.get(self.intent), str):
-            raise click.ClickException(
-                f"a test row's answer is no JSON object with a text {self.intent!r}: {reference}"
-            )
+        if wrong := self.unreadable(row):
+            raise click.ClickException(f"a test row {wrong}")
+        expected, given = parse_object(answer_of(row)), parse_object(answer)
         intent = (given or {}).get(self.intent)
         pair = (expected[self.intent], intent if isinstance(intent, str) else NO_INTENT)
         exact = given == expected and canonical(given) == canonical(expected)

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
+import numpy as np
+
 from tuneline.files import Row, whole_file
 from tuneline.measuring.bootstrap import intervals
 from tuneline.measuring.score import F1, UNJUDGED, Score, rounded, summarize
@@ -15,15 +18,29 @@ from tuneline.teaching.teacher import Teacher
 
 SIDES = ("base", "tuned")
 WORST = 12  # mistakes that the report tells
+CHANGE = "change"  # tuned less base, over the same resamples of rows
 Sides = dict[str, list[Score]]
+Answers = Sequence[str | float]  # a float: the bits of a row that is only text
 
 
 def wants_judge(measures: Measures) -> bool:
     return getattr(measures, "ask", None) is not None
 
 
+def check_rows(measures: Measures, rows: Sequence[Row], sides: Mapping[str, Answers]) -> None:
+    """Raises click.ClickException when the measures cannot read a row, or a side's answer is of another kind of row."""
+    unreadable = getattr(measures, "unreadable", lambda row: None)
+    for row in rows:
+        if wrong := unreadable(row):
+            raise click.ClickException(f"row {row['id']} {wrong}")
+    for answers in sides.values():
+        for row, answer in zip(rows, answers, strict=True):
+            if isinstance(answer, str) == ("text" in row):
+                raise click.ClickException(f"row {row['id']} was answered as a row of another kind; run `dvc repro`")
+
+
 def score_answers(
-    measures: Measures, rows: Sequence[Row], answers: Sequence[str], judge: Teacher | None
+    measures: Measures, rows: Sequence[Row], answers: Answers, judge: Teacher | None
 ) -> tuple[list[Score], Spend | None]:
     """(the score of each answer, what the judgements cost). Without a judge no outcome is there to score by.
 
@@ -56,7 +73,7 @@ def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed:
     groups = dict.fromkeys(name for score in sides["tuned"] for name in score.groups)
     report = {
         "rows": len(sides["tuned"]),
-        "intervals": {side: drawn(scores, figures, samples, seed) for side, scores in sides.items()},
+        "intervals": drawn_in_pairs(sides, figures, samples, seed),
         **{
             f"per_{group}": {
                 side: by_group(scores, figures, group, samples, seed, main) for side, scores in sides.items()
@@ -72,6 +89,19 @@ def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed:
 
 def drawn(scores: Sequence[Score], figures: Mapping[str, str], samples: int, seed: int) -> dict[str, list]:
     return intervals(lambda picks: summarize(scores, figures, picks), len(scores), samples, seed)
+
+
+def drawn_in_pairs(sides: Sides, figures: Mapping[str, str], samples: int, seed: int) -> dict[str, dict[str, list]]:
+    """The intervals of each side, and of the change from base to tuned, which has the same rows in each resample."""
+
+    def measure(picks: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        base, tuned = (summarize(sides[side], figures, picks) for side in SIDES)
+        change = {name: tuned[name] - base[name] for name in figures}
+        found = dict(zip((*SIDES, CHANGE), (base, tuned, change), strict=True))
+        return {(side, name): values for side, mine in found.items() for name, values in mine.items()}
+
+    edges = intervals(measure, len(sides["base"]), samples, seed)
+    return {side: {name: edges[side, name] for name in figures} for side in (*SIDES, CHANGE)}
 
 
 def main_figure(measures: Measures) -> str:
@@ -134,9 +164,11 @@ def confusion(scores: Sequence[Score], figures: Mapping[str, str], main: str | N
 
 
 def band(name: str, value: float | None) -> str:
-    """The tenth that a share, 0 to 1, is in."""
+    """The tenth that a share, 0 to 1, is in; of more than 1, the whole numbers that it is between."""
     if value is None:
         return f"no {name}"
+    if value > 1:
+        return f"{name} {int(value)}–{int(value) + 1}"
     tenth = min(int(value * 10), 9)
     return f"{name} {tenth / 10:.1f}–{(tenth + 1) / 10:.1f}"
 

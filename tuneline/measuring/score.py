@@ -9,9 +9,11 @@ import numpy as np
 
 from tuneline.files import Row
 
-# How the rows make a figure: its mean over the rows that have it, or, over all right, missed and invented pairs of
-# all rows (micro), the share of what was given, the share of what was wanted, or the harmonic mean of the two.
-MEAN, PRECISION, RECALL, F1 = "mean", "precision", "recall", "f1"
+# How the rows make a figure: its mean over the rows that have it, or that mean with each row as heavy as its `weight`
+# (of a ratio: the ratio of the sums); or, over all right, missed and invented pairs of all rows (micro), the share of
+# what was given, the share of what was wanted, or the harmonic mean of the two; or the mean over the kinds that the
+# references are of, each alike, of F1 by (actual, predicted) kind.
+MEAN, WEIGHTED, PRECISION, RECALL, F1, MACRO_F1 = "mean", "weighted mean", "precision", "recall", "f1", "macro f1"
 Pair = tuple[str, str]  # path of a field, value as JSON
 UNJUDGED = "(unjudged)"  # the predicted kind where no judge told it: on the heat map, and no mistake of the model's
 
@@ -25,6 +27,7 @@ class Score:
     pair: (actual, predicted), where an answer is one of several kinds.
     groups: name → the group of the row, by whose values there is a table.
     marks: what stands beside the prediction: a reason, say.
+    weight: of the row in a WEIGHTED figure: its bytes, say.
     """
 
     figures: Mapping[str, float | bool | None]
@@ -34,6 +37,7 @@ class Score:
     pair: tuple[str, str] | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     marks: Row = field(default_factory=dict)
+    weight: float = 1.0
 
 
 def compared(wanted: Counter[Pair], given: Counter[Pair]) -> dict[str, Counter[Pair]]:
@@ -41,32 +45,77 @@ def compared(wanted: Counter[Pair], given: Counter[Pair]) -> dict[str, Counter[P
     return {"right": wanted & given, "missed": wanted - given, "invented": given - wanted}
 
 
-def summarize(scores: Sequence[Score], figures: Mapping[str, str], rows: np.ndarray | None = None) -> dict[str, Any]:
+Figures = Mapping[str, str]  # name → one of the above
+
+
+def summarize(scores: Sequence[Score], figures: Figures, rows: np.ndarray | None = None) -> dict[str, Any]:
     """The figures over scores: floats, or arrays of S samples; nan where no row counts.
 
     `rows`: int array (S, N) of row numbers, for the bootstrap. With no pair in the answers or in the references,
     precision, recall and F1 are 0.
     """
-    means = [name for name, how in figures.items() if how == MEAN]
-    values = np.array([[score.figures[name] for name in means] for score in scores], dtype=float)  # None becomes nan
-    totals = np.array([[s.right.total(), s.missed.total(), s.invented.total()] for s in scores], dtype=float)
-    values = values.reshape(len(scores), len(means))
+    found: dict[str, Any] = {}
+    for way in dict.fromkeys(WAYS[how] for how in figures.values()):
+        found |= way(scores, {name: how for name, how in figures.items() if WAYS[how] is way}, rows)
+    return {name: found[name] for name in figures}
+
+
+def _means(scores: Sequence[Score], figures: Figures, rows: np.ndarray | None) -> dict[str, Any]:
+    values = np.array([[score.figures[name] for name in figures] for score in scores], dtype=float)  # None becomes nan
+    weights = np.array([[s.weight if how == WEIGHTED else 1.0 for how in figures.values()] for s in scores])
+    values, weights = (part.reshape(len(scores), len(figures)) for part in (values, weights))
     if rows is not None:
-        values, totals = values[rows], totals[rows]
-    known = ~np.isnan(values)
-    averaged = mean_where(np.nan_to_num(values), known)
+        values, weights = values[rows], weights[rows]
+    averaged = mean_where(np.nan_to_num(values), ~np.isnan(values) * weights)
+    return dict(zip(figures, np.moveaxis(averaged, -1, 0), strict=True))
+
+
+def _micro(scores: Sequence[Score], figures: Figures, rows: np.ndarray | None) -> dict[str, Any]:
+    totals = np.array([[s.right.total(), s.missed.total(), s.invented.total()] for s in scores], dtype=float)
+    totals = totals if rows is None else totals[rows]
     right, missed, invented = np.moveaxis(totals.sum(axis=-2), -1, 0)
     micro = {
         PRECISION: share(right, right + invented),
         RECALL: share(right, right + missed),
         F1: share(2 * right, 2 * right + missed + invented),
     }
-    by_name = dict(zip(means, np.moveaxis(averaged, -1, 0), strict=True))
-    return {name: by_name[name] if how == MEAN else micro[how] for name, how in figures.items()}
+    return {name: micro[how] for name, how in figures.items()}
+
+
+def _macro_f1(scores: Sequence[Score], figures: Figures, rows: np.ndarray | None) -> dict[str, Any]:
+    """By the scores' pairs. A kind that no reference of a resample is of does not count; nan where none does."""
+    kinds = dict.fromkeys(score.pair[0] for score in scores if score.pair)
+    place = {kind: at for at, kind in enumerate(kinds)}
+    places = [[place.get(kind, len(kinds)) for kind in score.pair or ("", "")] for score in scores]
+    wanted, given = np.array(places, dtype=int).reshape(len(scores), 2).T
+    right = np.where(wanted == given, wanted, len(kinds))
+    picks = np.arange(len(scores)) if rows is None else rows
+    wanted, given, right = (_counts(part[picks], len(kinds)) for part in (wanted, given, right))
+    each = share(2 * right, wanted + given)
+    return dict.fromkeys(figures, mean_where(each[..., None], wanted[..., None] > 0)[..., 0])
+
+
+def _counts(places: np.ndarray, size: int) -> np.ndarray:
+    """How often each of 0 … size - 1 stands in each line of an int array (…, N): floats (…, size)."""
+    lines = places.reshape(-1, places.shape[-1])
+    apart = lines + np.arange(len(lines))[:, None] * (size + 1)  # a line's numbers are its own; `size` is no kind
+    counts = np.bincount(apart.ravel(), minlength=len(lines) * (size + 1)).astype(float)
+    return counts.reshape(*places.shape[:-1], size + 1)[..., :size]
+
+
+# What makes the figures of a way, a function (scores, figures, rows) → name → float or array (S,).
+WAYS = {
+    MEAN: _means,
+    WEIGHTED: _means,
+    PRECISION: _micro,
+    RECALL: _micro,
+    F1: _micro,
+    MACRO_F1: _macro_f1,
+}
 
 
 def mean_where(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Mean over the rows that count, of arrays (…, rows, figures): (…, figures)."""
+    """Mean over the rows, each as heavy as it counts, of arrays (…, rows, figures): (…, figures)."""
     total = counted.sum(axis=-2)
     part = (values * counted).sum(axis=-2)
     return np.divide(part, total, out=np.full(part.shape, np.nan), where=total > 0)

@@ -76,8 +76,10 @@ class Measures(Protocol):
 
     `FIGURES`: name → how the rows make it, in the order of the table; see measuring/score.py. May have
     `ask(row, answer) -> list[Request]`, what the judge is asked of an answer (without it, `outcomes` are empty),
-    `MAIN`, the figure by which groups are compared (without it F1, else the first), and
-    `tables(adapter, base, tuned) -> dict`, what else the report holds of both sides' scores.
+    `MAIN`, the figure by which groups are compared (without it F1, else the first),
+    `tables(adapter, base, tuned) -> dict`, what else the report holds of both sides' scores, and
+    `unreadable(row) -> str | None`, why they could not read a row's reference, told before anything is paid.
+    `answer` is the bits of its text, a float, where a row is only text.
     """
 
     FIGURES: Mapping[str, str]
@@ -89,6 +91,12 @@ class Judged(Measures, Protocol):
     """Measures that ask the judge."""
 
     def ask(self, row: Row, answer: str) -> "list[Request]": ...
+
+
+class Reading(Measures, Protocol):
+    """Measures that say which references they cannot read: the end of a sentence after `the row`."""
+
+    def unreadable(self, row: Row) -> str | None: ...
 
 
 class Orders(Protocol):

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 import click
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from tuneline.recipe.forms import IGNORE, KEYS
 from tuneline.recipe.tasks import Task
 
 
@@ -45,7 +46,8 @@ class Form(Section):
 class Files(Section):
     """The files of source/ that hold the rows, by the set that they are of.
 
-    With a `form`, a record's own fields are kept, checked by the JSON Schema of `fields` in source/.
+    With a `form`, a record's own fields are kept, checked by the JSON Schema of `fields` in source/. `columns`: a
+    record's own key → the form's key that it is, or `ignore` for one that may go.
     """
 
     train: list[str]
@@ -54,11 +56,15 @@ class Files(Section):
     form: Form | None = None
     fields: str | None = None
     encoding: str = "detect"
+    columns: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _fields_have_a_form(self) -> Self:
         if self.fields and not self.form:
             raise ValueError("fields are only checked where there is a form; add one, or take fields out")
+        unknown = sorted(set(self.columns.values()) - {*KEYS, IGNORE})
+        if unknown and not self.form:
+            raise ValueError(f"columns: {', '.join(unknown)} is no form's key; known are {', '.join(KEYS)}, {IGNORE}")
         return self
 
 
@@ -167,6 +173,13 @@ class Curate(Section):
     judge: Judged | None = None
 
 
+class Trim(Section):
+    """What becomes of a row that is longer than trim.max-tokens. `cut_from`: the end of a question that gives way."""
+
+    over_long: Literal["drop", "cut"]
+    cut_from: Literal["start", "end"] = "end"
+
+
 class Split(Section):
     """Named groups go where they are named; a set that names none has its share of the rest, by hash."""
 
@@ -181,10 +194,46 @@ class JsonEval(Section):
     intent: str
 
 
-class OwnEval(Section):
-    """Answers are measured by the recipe's measures.py."""
+def fold_label(text: str) -> str:
+    """What of a label is compared."""
+    return text.strip().casefold()
 
-    measures: Literal["own"]
+
+class LabelEval(Section):
+    """Answers are labels: those of the references and of `labels`. Case and outer white space do not count."""
+
+    measures: Literal["labels"]
+    labels: list[str] = Field(default=[], description="all that a reference may be; none: whatever the references are")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _are_texts(cls, labels: Any) -> Any:
+        """YAML reads a bare `yes` as a truth, and 1 as a number: both are meant as they stand in the rows."""
+        unquoted = [one for one in labels if not isinstance(one, str)] if isinstance(labels, list) else []
+        if unquoted:
+            raise ValueError(f"quote {', '.join(map(repr, unquoted))}: a label is a text")
+        return labels
+
+    @field_validator("labels")
+    @classmethod
+    def _are_several(cls, labels: list[str]) -> list[str]:
+        known = [fold_label(one) for one in labels]
+        if "" in known or len(set(known)) < len(known):
+            raise ValueError("a label is empty or there twice; case and outer white space do not count")
+        return labels
+
+
+class TextEval(Section):
+    """Answers are texts, compared with the reference, and scored 0 to 10 by a judge where a rubric is named."""
+
+    measures: Literal["text"]
+    rubric: str | None = Field(default=None, description="a file of judge/; null: not judged")
+
+
+class BitsEval(Section):
+    """Rows are texts that nobody asks for: measured is how well they are foretold."""
+
+    measures: Literal["bits"]
 
 
 class TaskEval(Section):
@@ -196,6 +245,12 @@ class TaskEval(Section):
     good: float = Field(default=0.8, ge=0, le=1, description="an answer with this overall or a higher one is good")
 
 
+class OwnEval(Section):
+    """Answers are measured by the recipe's measures.py."""
+
+    measures: Literal["own"]
+
+
 class Recipe(Section):
     """`prefix`: adapter → what stands before each question."""
 
@@ -203,8 +258,9 @@ class Recipe(Section):
     prefix: dict[str, str]
     sdg: Sdg
     curate: Curate
+    trim: Trim
     split: Split
-    eval: Annotated[JsonEval | TaskEval | OwnEval, Field(discriminator="measures")]
+    eval: Annotated[JsonEval | LabelEval | TextEval | BitsEval | TaskEval | OwnEval, Field(discriminator="measures")]
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from tuneline.files import dump_json
+
 BAD_DOLLAR = "a $ that starts no placeholder; write $$ for a dollar sign"
 
 
@@ -59,8 +61,8 @@ def fill_parts(parts: list[str], values: Mapping[str, Any], where: str) -> str:
     filled = []
     for part in parts:
         named = Template(part).get_identifiers()
-        if not named or any(as_text(values.get(name)) for name in named):
-            filled.append(fill(part, dict.fromkeys(named, "") | dict(values), where).strip())
+        if not named or any(as_text(values.get(name)).strip() for name in named):
+            filled.append(fill(part, dict.fromkeys(named, "") | dict(values), where))
     return "\n\n".join(filled)
 
 
@@ -69,7 +71,7 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return "\n".join(f"- {as_text(entry)}" for entry in value)
-    return str(value)
+    return value if isinstance(value, str) else dump_json(value)
 
 
 def read_prompt(path: Path) -> str:

@@ -1,4 +1,8 @@
-"""Token files: Arrow, one row a row, made once for both trainers."""
+"""Token files: Parquet, one row a row, made once for both trainers.
+
+Not Arrow: `datasets` writes its caches beside an Arrow file that somebody maps over in a notebook, and the stage
+would run again. It reads a Parquet file into a cache of its own elsewhere.
+"""
 
 import json
 from pathlib import Path
@@ -10,18 +14,18 @@ from tuneline.files import write_json
 from tuneline.rendering.chat import Chat, Tokens
 
 SETS = ("train", "valid")
+ROWS_AT_ONCE = 1000  # of a row group: who reads a file decodes that many at a time, and not all of it twice
 
 
 def write_tokens(folder: Path, name: str, rows: list[Tokens]) -> None:
-    """`<name>.arrow` with columns input_ids and labels, int32 lists of one length in a row."""
+    """`<name>.parquet` with columns input_ids and labels, int32 lists of one length in a row."""
     import pyarrow as pa
-    from datasets.arrow_writer import ArrowWriter
+    from pyarrow.parquet import write_table
 
     kind = pa.list_(pa.int32())
     columns = {"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]}
-    with ArrowWriter(path=str(folder / f"{name}.arrow")) as writer:
-        writer.write_table(pa.table({column: pa.array(lists, kind) for column, lists in columns.items()}))
-        writer.finalize()
+    table = pa.table({column: pa.array(lists, kind) for column, lists in columns.items()})
+    write_table(table, folder / f"{name}.parquet", row_group_size=ROWS_AT_ONCE, compression="zstd", store_schema=False)
 
 
 def write_tokenizer_name(folder: Path, chat: Chat, base: Path) -> None:
@@ -29,11 +33,12 @@ def write_tokenizer_name(folder: Path, chat: Chat, base: Path) -> None:
 
 
 def read_tokens(folder: Path, chat: Chat) -> dict[str, Any]:
-    """A `datasets.Dataset` for train and for valid.
+    """A `datasets.Dataset` in memory for train and for valid: what maps over it writes no file.
 
     Raises click.ClickException when another tokenizer or template made them.
     """
     from datasets import Dataset
+    from pyarrow.parquet import read_table
 
     made_by = json.loads((folder / "tokenizer.json").read_text("utf-8"))
     if made_by["sha256"] != chat.sha256:
@@ -41,4 +46,5 @@ def read_tokens(folder: Path, chat: Chat) -> dict[str, Any]:
             f"{folder} was made with another tokenizer or chat template (that of {made_by['base']}); "
             "run `dvc repro` so that format makes it anew"
         )
-    return {name: Dataset.from_file(str(folder / f"{name}.arrow")) for name in SETS}
+    # A fingerprint names caches, which these have none of; without one, datasets would pickle every row to make it.
+    return {name: Dataset(read_table(folder / f"{name}.parquet"), fingerprint=name) for name in SETS}

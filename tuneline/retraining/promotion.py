@@ -102,7 +102,7 @@ def score_served(
     rows = [by_id[row["id"]] for row in predictions]
     answers = ask_served(checkout, adapter, served, rows)
     recipe = checkout / options["recipe"]
-    measures = open_measures(recipe)
+    measures = open_measures(recipe, read_jsonl(checkout / options["train"]), rows)
     if not wants_judge(measures):
         return score_answers(measures, rows, answers, None)[0], 0.0
     with Teacher(teacher_settings(options), options["answers"], judge_by_rules(recipe)) as judge:
@@ -113,11 +113,13 @@ def score_served(
 def ask_served(checkout: Path, adapter: str, served: Path, rows: list[Row]) -> list[str]:
     """The answers of the version in service to the held-out questions, asked as it was trained."""
     from tuneline.answering.predictor import open_adapter
+    from tuneline.rendering.lengths import most_new_tokens
 
     options = stage_options(checkout, f"predict@{adapter}")
     predictor = open_adapter(served, options["constrain"], checkout)
     asked = [row["messages"][:-1] for row in rows]
-    return predictor.answer(asked, options["batch_size"], options["max_new_tokens"], "in service")
+    most = most_new_tokens(options["max_new_tokens"], predictor.chat, rows)
+    return predictor.answer(asked, options["batch_size"], most, "in service")
 
 
 def card(order: dict[str, Any], comparison: dict[str, Any], knobs: dict[str, Any]) -> str:

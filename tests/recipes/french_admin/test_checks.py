@@ -8,9 +8,10 @@ from recipes.french_admin.checks import wrong
 from stages.curate import curate
 from tests.conftest import ROOT
 from tuneline.files import Row
+from tuneline.recipe.forms import read_form
 from tuneline.recipe.own import open_door
 from tuneline.recipe.settings import read_recipe
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 RECIPE = ROOT / "recipes/french_admin"
 ASKS = "Pour vous répondre : quelle est votre nationalité ? Et quelle est la date d'expiration de votre titre ?"

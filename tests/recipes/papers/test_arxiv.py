@@ -2,16 +2,23 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+import yaml
+from click.testing import CliRunner
+from pydantic import ValidationError
 
 from recipes.papers.arxiv import Arxiv as Query
 from recipes.papers.arxiv import PinnedPaper, Service, Unreachable, fetch, read_manifest, refresh
+from tests.conftest import ROOT
 from tests.servers.arxiv_server import LICENCE, Arxiv, serve
+from tuneline.recipe.own import open_door
 
+RECIPE = ROOT / "recipes/papers"
 QUICK = 0.01  # seconds between requests, here
 PDF = b"%PDF-1.7 " + b"x" * 5000
 
@@ -28,7 +35,8 @@ def query(**more: object) -> Query:
 
 def refreshed(arxiv: Arxiv, folder: Path, **more: object) -> tuple[list[PinnedPaper], dict[str, str]]:
     service = Service(arxiv.site, QUICK)
-    manifest, failed = refresh(query(**more), folder / "arxiv.json", folder / "cache", service)
+    manifest, failed, lost = refresh(query(**more), folder / "arxiv.json", folder / "cache", service)
+    assert not lost
     assert read_manifest(folder / "arxiv.json") == manifest
     return manifest.papers, failed
 
@@ -58,6 +66,65 @@ def test_ids_are_resolved_and_a_paper_stands_once(arxiv: Arxiv, tmp_path: Path) 
     assert [paper.name for paper in papers] == ["2501.00001v2", "2501.00002v1"]
     papers, _ = refreshed(arxiv, tmp_path, categories=[], ids=["2501.00002"])
     assert [paper.name for paper in papers] == ["2501.00002v1"]
+
+
+def test_an_id_that_the_service_does_not_return_is_told_and_an_older_entry_stays(arxiv: Arxiv, tmp_path: Path) -> None:
+    service, path = Service(arxiv.site, QUICK), tmp_path / "arxiv.json"
+    ids = ["2501.00001", "2501.00002v1", "2501.00002v7", "hep-th/9901001"]
+    asked = query(categories=["cs.DS"], ids=[ids[0], *ids[2:]])
+    manifest, failed, lost = refresh(asked, path, tmp_path / "cache", service)
+    assert lost == ["2501.00002v7", "hep-th/9901001"]
+    assert [paper.name for paper in manifest.papers] == ["2501.00001v2", "2501.00002v1"]
+    content = arxiv.papers.pop("2501.00002v1")
+    asked = query(categories=[], ids=ids[:2])
+    manifest, failed, lost = refresh(asked, path, tmp_path / "cache", service)
+    assert (lost, failed) == (["2501.00002v1"], {})
+    assert manifest.papers[1].sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_the_command_names_what_was_not_returned_and_fails(arxiv: Arxiv, tmp_path: Path) -> None:
+    recipe, manifest = tmp_path / "papers", tmp_path / "papers/source/arxiv.json"
+    shutil.copytree(RECIPE, recipe, ignore=shutil.ignore_patterns("source", "typeset"))
+    content = yaml.safe_load((recipe / "recipe.yaml").read_text("utf-8"))
+    asked = query(categories=[], ids=["2501.00001", "2501.00003", "2501.00004v2"])
+    content["extract"] |= {"files": [], "arxiv": asked.model_dump()}
+    (recipe / "recipe.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    refresh(asked, manifest, tmp_path / ".tuneline/arxiv", Service(arxiv.site, QUICK))  # so the command need not wait
+    words = ["refresh", "--service", arxiv.site]
+    done = CliRunner(env={"DVC_ROOT": str(tmp_path)}).invoke(open_door(recipe, "commands").commands, words)
+    assert done.exit_code == 1
+    assert "2501.00003: the service did not return it; left out\n" in done.output
+    assert "Error: 2 of 3 ids not returned: 2501.00003, 2501.00004v2; correct extract.arxiv.ids of" in done.output
+    assert [paper.name for paper in read_manifest(manifest).papers] == ["2501.00001v2"]
+
+
+def test_ids_that_are_all_unknown_are_named(arxiv: Arxiv, tmp_path: Path) -> None:
+    with pytest.raises(click.ClickException, match=r"the ids 2501\.00003, 2501\.00004: the service gave an empty page"):
+        refreshed(arxiv, tmp_path, categories=[], ids=["2501.00003", "2501.00004"])
+
+
+def test_an_id_names_its_version_before_a_category_gives_the_newest(arxiv: Arxiv, tmp_path: Path) -> None:
+    arxiv.papers = {"2501.00001v2": PDF, "2501.00001v1": PDF + b"old"}
+    papers, _ = refreshed(arxiv, tmp_path, categories=["cs.DS"], ids=["2501.00001v1"])
+    assert [paper.name for paper in papers] == ["2501.00001v1"]
+
+
+def test_ids_are_read_as_people_copy_them() -> None:
+    given = ["arXiv:2501.00001", "https://arxiv.org/pdf/2501.00002v3.pdf", "math.GT/0309136", "hep-th/9901001V2"]
+    assert query(ids=given).ids == ["2501.00001", "2501.00002v3", "math/0309136", "hep-th/9901001v2"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["2501.1"], "'2501.1' is no id of arXiv, such as 2501.00001"),
+        (["Attention Is All You Need"], "is no id of arXiv"),
+        (["2501.00001", "2501.00001v2"], "2501.00001 named twice"),
+    ],
+)
+def test_what_is_no_id_is_refused(ids: list[str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        query(ids=ids)
 
 
 def test_what_passes_is_tried_again(arxiv: Arxiv, tmp_path: Path) -> None:

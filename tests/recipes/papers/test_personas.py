@@ -23,7 +23,8 @@ from recipes.papers.personas import (
 )
 from tests.conftest import ROOT
 from tuneline.measuring.score import Score, summarize
-from tuneline.rows import make_row, read_form
+from tuneline.recipe.forms import read_form
+from tuneline.rows import make_row
 from tuneline.teaching.request import Outcome
 
 PERSONAS = read_personas(ROOT / "recipes/papers/judge/personas.yaml")

@@ -67,7 +67,7 @@ def project(tmp_path: Path) -> Project:
     params["recipes"] = ["papers"]
     params["adapters"] = {name: adapters[name] for name in VOICES}
     for adapter in params["adapters"].values():
-        adapter["max-new-tokens"] = 8
+        adapter["max-new-tokens"] = "auto"
         adapter["train"] |= {"epochs": 0.2}
     params["prices"]["price"] = ["m=1/1"]
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")

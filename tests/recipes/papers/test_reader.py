@@ -10,7 +10,7 @@ import pymupdf
 import pytest
 
 from recipes.papers.arxiv import Service
-from recipes.papers.pdf import formula_text
+from recipes.papers.pdf import UnreadablePdf, formula_text, open_pdf
 from recipes.papers.reader import Settings, read_papers
 from tests.conftest import ROOT
 from tests.servers.arxiv_server import serve
@@ -59,7 +59,8 @@ def test_a_folder_of_pdfs_becomes_documents(tmp_path: Path) -> None:
     made = read(tmp_path)
     rows = made.rows
     assert not made.refused
-    assert (made.counts, made.read) == ({"sections": 3, "short": 0}, (1, "papers"))
+    assert made.counts == {"sections": 3, "short": 0, "pages_without_text": 0, "damaged": 0}
+    assert made.read == (1, "papers")
     assert [row["fields"]["section"] for row in rows] == ["Abstract", "1 Introduction", "2 Method"]
     assert {row["group"] for row in rows} == {"filters"}
     assert rows[0]["fields"]["title"] == "Filters That Forget"
@@ -69,24 +70,80 @@ def test_a_folder_of_pdfs_becomes_documents(tmp_path: Path) -> None:
     assert "## 1 Introduction\n\nA filter" in (tmp_path / "documents/filters.md").read_text("utf-8")
 
 
-def test_a_bad_pdf_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
+def add_picture(document: pymupdf.Document) -> None:
+    """A page as a scanner makes it."""
+    picture = pymupdf.Pixmap(pymupdf.csRGB, (0, 0, 60, 80), False)
+    picture.clear_with(200)
+    page = document.new_page()
+    page.insert_image(page.rect, pixmap=picture)
+
+
+def make_bad_pdfs(folder: Path) -> None:
+    """Of each kind one: what is no PDF, what is not whole, what is locked, what is a picture."""
+    content = make_pdf(folder / "half.pdf")
+    (folder / "half.pdf").write_bytes(content[: len(content) // 2])
+    (folder / "empty.pdf").write_bytes(b"")
+    (folder / "page.pdf").write_text("<!DOCTYPE html><html><body>Not found, said the service</body></html>")
+    (folder / "gone.pdf").symlink_to(folder / "elsewhere")
+    with pymupdf.open() as scan:
+        add_picture(scan)
+        scan.save(folder / "scan.pdf")
+    with pymupdf.open() as locked:
+        locked.new_page().insert_text((72, 72), "Secret")
+        locked.save(folder / "locked.pdf", encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="x", owner_pw="y")
+
+
+def test_a_bad_pdf_is_refused_and_the_others_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those with a page without text too, and that is told."""
     make_pdf(tmp_path / "source/good.pdf")
-    (tmp_path / "source/bad.pdf").write_bytes(b"%PDF-1.7 and nothing else")
-    (tmp_path / "source/empty.pdf").write_bytes(b"")
-    picture = pymupdf.open()
-    picture.new_page()
-    picture.save(tmp_path / "source/scan.pdf")
-    locked = pymupdf.open()
-    locked.new_page().insert_text((72, 72), "Secret")
-    locked.save(tmp_path / "source/locked.pdf", encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="x", owner_pw="y")
+    make_bad_pdfs(tmp_path / "source")
+    with pymupdf.open(tmp_path / "source/good.pdf") as mixed:
+        add_picture(mixed)
+        mixed.new_page().insert_textbox((72, 72, 520, 300), COLUMN, fontsize=10, fontname="tiro")
+        mixed.new_page()
+        mixed.save(tmp_path / "source/mixed.pdf")
+    line_ends = (RECIPE / "source/bloom-filters.pdf").read_bytes().replace(b"\n", b"\r\n")  # as git may change them
+    (tmp_path / "source/text.pdf").write_bytes(line_ends)
     made = read(tmp_path)
-    assert {row["fields"]["paper"] for row in made.rows} == {"good"}
-    assert made.read == (5, "papers")
-    said = {row["file"]: (row["reason"], row["detail"]) for row in made.refused}
-    assert said["scan.pdf"] == ("unreadable", "it has no text, only pictures; run a text recognition over it first")
-    assert said["locked.pdf"] == ("unreadable", "it wants a password")
-    assert said["bad.pdf"][0] == said["empty.pdf"][0] == "unreadable"
-    assert all(detail for _, detail in said.values())
+    assert {row["fields"]["paper"] for row in made.rows} == {"good", "mixed", "text"}
+    assert made.read == (9, "papers")
+    assert {row["file"]: row["detail"] for row in made.refused} == {
+        "half.pdf": "its end is missing, as when a download breaks off; fetch or export it again",
+        "empty.pdf": "it is no PDF: it starts with b''; put the PDF itself there, or take it out",
+        "page.pdf": "it is no PDF: it starts with b'<!DOCTYPE html><html'; put the PDF itself there, or take it out",
+        "gone.pdf": "it is no file",
+        "scan.pdf": "it has no text, only pictures; run a text recognition over it first",
+        "locked.pdf": "it wants a password; save it without one, as by `qpdf --decrypt --password=… in.pdf out.pdf`",
+    }
+    assert (made.counts["pages_without_text"], made.counts["damaged"]) == (4, 1)
+    told = capsys.readouterr().err
+    assert "mixed.pdf: no text on pages 2, 4 of 4; if it is scanned, run a text recognition over it first\n" in told
+    assert "text.pdf: parts are damaged, and their text may be missing; fetch or export it again\n" in told
+    assert told.count("no text on") == 2
+
+
+def refusal(folder: Path, content: bytes) -> str:
+    (folder / "one.pdf").write_bytes(content)
+    with pytest.raises(UnreadablePdf) as refused:
+        open_pdf(folder / "one.pdf").close()
+    return str(refused.value)
+
+
+def test_wherever_a_pdf_is_cut_off_its_end_is_missed(tmp_path: Path) -> None:
+    content = (RECIPE / "source/bloom-filters.pdf").read_bytes()
+    for share in (0.001, 0.1, 0.5, 0.9, 0.95, 0.98, 0.99):
+        assert "its end is missing" in refusal(tmp_path, content[: int(len(content) * share)])
+    line, _, rest = content.partition(b"\n")
+    web = line + b"\n9 0 obj\n<</Linearized 1/L 116200>>\nendobj\n" + rest[:800] + b"\nstartxref\n0\n%%EOF\n"
+    assert "its end is missing" in refusal(tmp_path, web)  # it has an end's mark after its first page
+
+
+@pytest.mark.parametrize("after", [b"", b"\r\n", b"\0" * 5000, b"<!-- served by a proxy -->\n"])
+def test_what_stands_after_the_end_or_before_the_start_cuts_nothing(tmp_path: Path, after: bytes) -> None:
+    content = (RECIPE / "source/bloom-filters.pdf").read_bytes()
+    (tmp_path / "one.pdf").write_bytes(b"HTTP/1.1 200 OK\r\n\r\n" + content + after)
+    with open_pdf(tmp_path / "one.pdf") as document:
+        assert len(document) == 3
 
 
 def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
@@ -111,7 +168,7 @@ def test_a_pattern_without_a_file_is_named(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_papers_of_a_manifest_are_fetched_and_kept(tmp_path: Path) -> None:
+def test_papers_of_a_manifest_are_fetched_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = make_pdf(tmp_path / "made.pdf")
     (tmp_path / "source").mkdir()
     with serve({"2501.00001v2": content}) as arxiv:
@@ -119,13 +176,21 @@ def test_papers_of_a_manifest_are_fetched_and_kept(tmp_path: Path) -> None:
         lost = {**paper, "id": "2501.00009", "pdf": f"{arxiv.site}/pdf/2501.00009v2", "sha256": None}
         papers = [{**paper, "pdf": f"{arxiv.site}/pdf/2501.00001v2", "sha256": None}, lost]
         (tmp_path / "source/arxiv.json").write_text(json.dumps({"papers": papers}), encoding="utf-8")
-        query = {"manifest": "arxiv.json", "categories": [], "each": 0, "ids": []}
+        query = {
+            "manifest": "arxiv.json",
+            "categories": [],
+            "each": 0,
+            "ids": ["2501.00001", "2501.00008", "cs/0001001"],
+        }
         made = read(tmp_path, Service(arxiv.site, 0.01), files=[], arxiv=query)
     rows = made.rows
-    assert made.read == (2, "papers")
+    assert made.read == (4, "papers")
     assert [(row["file"], row["reason"], row["detail"]) for row in made.refused] == [
-        ("2501.00009v2.pdf", "unreachable", "HTTP 404")
+        ("2501.00008.pdf", "not in the manifest", "no entry for this id"),
+        ("cs/0001001.pdf", "not in the manifest", "no entry for this id"),
+        ("2501.00009v2.pdf", "unreachable", "HTTP 404"),
     ]
+    assert "arxiv.json lacks 2 of extract.arxiv.ids: 2501.00008, cs/0001001;" in capsys.readouterr().err
     assert {row["group"] for row in rows} == {"2501.00001"}  # another version is the same paper
     assert rows[0]["source"]["licence"] == "CC"
     assert (tmp_path / "documents/2501.00001v2.pdf").read_bytes() == content

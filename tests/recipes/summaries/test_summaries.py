@@ -64,7 +64,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params = yaml.safe_load((project.root / "params.yaml").read_text("utf-8"))
     adapter = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["adapters"]["summaries"]
     params["recipes"] = ["summaries"]
-    params["adapters"] = {"summaries": {**adapter, "base": "models/small", "max-new-tokens": 12}}
+    params["adapters"] = {"summaries": {**adapter, "base": "models/small", "max-new-tokens": "auto"}}
     params["adapters"]["summaries"]["train"] |= {"epochs": 1}
     params["trim"]["max-tokens"] = 512
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")

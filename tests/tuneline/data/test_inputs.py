@@ -1,20 +1,27 @@
 """People's files: every form, every encoding, and a reason for each row that cannot be used."""
 
+import bz2
 import csv
+import datetime
+import gzip
 import io
 import json
+import math
 import tempfile
 from pathlib import Path
 
 import click
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneline.data.inputs import read_records, read_text
 from tuneline.data.sources import read_file
+from tuneline.recipe.forms import FORMS, read_form
 from tuneline.recipe.settings import Extract
-from tuneline.rows import BadRow, make_row, read_form
+from tuneline.rows import BadRow, make_row
 
 SETTINGS = Extract(kind="rows", train=[], test=[], max_reject_share=0)
 PAIR = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "answer"}]
@@ -44,9 +51,11 @@ def lines_and_reasons(rows: list[dict]) -> list[tuple[int, str]]:
         ({"input": "ask", "output": "answer"}, {"messages": PAIR}),
         ({"query": "ask", "data": "answer"}, {"messages": PAIR}),
         ({"messages": PAIR}, {"messages": PAIR}),
-        ({"messages": PAIR, "kept_by": "Zoé"}, {"messages": PAIR}),
         ({"text": "only text"}, {"text": "only text"}),
-        ({"prompt": "ask", "response": " answer\n"}, {"messages": PAIR}),
+        (
+            {"prompt": "ask", "response": "    return 1\n"},
+            {"messages": [PAIR[0], {"role": "assistant", "content": "    return 1\n"}]},
+        ),
         (
             {"query": "ask", "data": {"b": "é", "a": [1, None]}},
             {"messages": [PAIR[0], {"role": "assistant", "content": '{"b":"é","a":[1,null]}'}]},
@@ -80,17 +89,20 @@ BAD = [
     ("[" * 100_000, "not JSON"),
     ("42", "a row is an object, this is int"),
     ('["a", "b"]', "a row is an object, this is list"),
-    ('{"question": "x", "answer": "y"}', "no known form (keys: question, answer)"),
+    ('{"ask": "x", "say": "y"}', "no known form (keys: ask, say)"),
     ("{}", "no known form (keys: none)"),
     ('{"prompt": "x", "response": ""}', "'response' is empty"),
     ('{"prompt": " \\n", "response": "y"}', "'prompt' is empty"),
-    ('{"prompt": 5, "response": "y"}', "'prompt' is int, not text"),
-    ('{"text": null}', "'text' is NoneType, not text"),
+    ('{"prompt": "x", "response": null}', "no known form (keys: prompt)"),
+    ('{"text": null}', "no known form (keys: none)"),
     ('{"messages": []}', "'messages' is not a list of messages"),
-    ('{"messages": "hello"}', "'messages' is not a list of messages"),
-    ('{"messages": [{"role": "bot", "content": "x"}]}', "a message needs a role: system, user, assistant"),
-    ('{"messages": ["x"]}', "a message needs a role: system, user, assistant"),
-    ('{"messages": [{"role": "user"}]}', "'content' is NoneType, not text"),
+    ('{"messages": "hello"}', "'messages' is no JSON"),
+    (
+        '{"messages": [{"role": "judge", "content": "x"}]}',
+        "a message needs a role, this has 'judge'; known are system,",
+    ),
+    ('{"messages": ["x"]}', "a message is an object with a role, this is str"),
+    ('{"messages": [{"role": "user"}]}', "a message of the user has no content"),
     ('{"messages": [{"role": "user", "content": "x"}]}', "the last message is not the assistant's"),
     ('{"messages": [{"role": "assistant", "content": "x"}]}', "no message is the user's"),
     ('{"text": "a \\ufdd0 b"}', "U+FDD0"),
@@ -109,7 +121,7 @@ def test_a_bad_row_gives_file_line_and_reason_and_its_neighbours_pass(tmp_path: 
 
 
 def test_the_reason_lists_the_forms() -> None:
-    with pytest.raises(BadRow, match=r'give \{"prompt", "response"\}, \{"messages".*\{"text"\}.*\{"query", "data"\}'):
+    with pytest.raises(BadRow, match=r'give \{"messages".*\{"prompt", "response"\}.*\{"query", "data"\}.*\{"text"\}'):
         read_form({"x": 1})
 
 
@@ -132,8 +144,7 @@ def test_an_array_gives_the_line_on_which_each_element_starts(tmp_path: Path) ->
     assert lines_and_reasons(extract(tmp_path, "a.json", content)) == [
         (2, ""),
         (3, ""),
-        (4, 'a row is an object, this is int; give {"prompt", "response"}, {"messages": […]}, {"text"}, '
-         '{"input", "output"} or {"query", "data"}'),
+        (4, f"a row is an object, this is int; give {FORMS}"),
         (6, ""),
     ]  # fmt: skip
 
@@ -191,8 +202,8 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_rows_after_it(tmp_pat
 
 
 def test_a_csv_field_may_be_a_whole_document(tmp_path: Path) -> None:
-    (row,) = extract(tmp_path, "a.csv", f"text,note\n{'word ' * 40_000},x\n")
-    assert len(row["text"]) == 200_000
+    (row,) = extract(tmp_path, "a.csv", f"prompt,response\n{'word ' * 40_000},x\n")
+    assert len(row["messages"][0]["content"]) == 200_000
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -227,7 +238,7 @@ FRENCH = "Où est le café de la gare ? Là-bas, près du théâtre."
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"])
 def test_the_encoding_is_told_from_the_bytes(tmp_path: Path, encoding: str) -> None:
     for name, content in (
-        ("a.csv", f'text,note\n"{FRENCH}",x\n'),
+        ("a.csv", f'text,id\n"{FRENCH}",x\n'),
         ("a.jsonl", f'{{"text": "{FRENCH}"}}\n'),
         ("a.json", f'[{{"text": "{FRENCH}"}}]'),
     ):
@@ -265,3 +276,240 @@ def test_bytes_outside_the_declared_encoding_are_refused(tmp_path: Path, encodin
     path = write(tmp_path, "a", FRENCH.encode("latin-1"))
     with pytest.raises(click.ClickException, match=r"correct `encoding` in recipe\.yaml"):
         read_text(path, encoding)
+
+
+# Told by content
+
+
+ROWS = [{"prompt": "où ?", "response": "là"}, {"prompt": "quand ?", "response": "midi"}]
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
+
+
+def packed(content: bytes, codec: str) -> bytes:
+    if codec == "zstd":
+        return pa.Codec(codec).compress(content, asbytes=True)
+    return {"gzip": gzip, "bz2": bz2}[codec].compress(content)
+
+
+def columnar(kind: str) -> bytes:
+    table, sink = pa.Table.from_pylist(ROWS), pa.BufferOutputStream()
+    if kind == "parquet":
+        pq.write_table(table, sink)
+    else:
+        with {"file": pa.ipc.new_file, "stream": pa.ipc.new_stream}[kind](sink, table.schema) as writer:
+            writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+CONTENTS = {
+    "lines": LINES.encode(),
+    "array": json.dumps(ROWS).encode(),
+    "pretty": "".join(json.dumps(row, indent=2) + "\n" for row in ROWS).encode(),
+    "data": json.dumps({"data": ROWS}).encode(),
+    "lists": json.dumps({"version": "1.0", "rows": ROWS}, indent=1).encode(),
+    **{
+        f"csv {delimiter!r}": "".join(
+            f"{one}{delimiter}{two}\r\n" for one, two in [("prompt", "response"), *(r.values() for r in ROWS)]
+        ).encode()
+        for delimiter in (",", ";", "\t", "|")
+    },
+    "excel": "\ufeffsep=;\r\nprompt;response\r\noù ?;là\r\nquand ?;midi\r\n".encode(),
+    "parquet": columnar("parquet"),
+    "arrow file": columnar("file"),
+    "arrow stream": columnar("stream"),
+}
+
+
+@pytest.mark.parametrize("codec", [None, "gzip", "zstd", "bz2"])
+@pytest.mark.parametrize("name", ["rows", "rows.jsonl", "rows.csv", "rows.json"])
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_a_file_is_told_by_what_it_holds(tmp_path: Path, kind: str, name: str, codec: str | None) -> None:
+    content = packed(CONTENTS[kind], codec) if codec else CONTENTS[kind]
+    assert [record for _, record in read_records(write(tmp_path, name, content))] == ROWS
+
+
+def test_what_is_not_read_of_a_file_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    list(read_records(write(tmp_path, "a", CONTENTS["lists"])))
+    assert "a: rows are those of rows; not read: version" in capsys.readouterr().err
+
+
+def test_lists_by_set_say_of_which_they_are(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.json", json.dumps({"train": ROWS[:1], "validation": ROWS[1:]}))
+    assert [record["split"] for _, record in read_records(path)] == ["train", "validation"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"query": "ask", "data": [{"a": 1}]},
+        {"messages": PAIR},
+        {"prompt": [PAIR[0]], "completion": [PAIR[1]]},
+        {"a": [{"b": 1}], "c": [{"d": 1}]},
+    ],
+)
+def test_a_file_of_one_row_is_that_row(tmp_path: Path, record: dict) -> None:
+    assert [found for _, found in read_records(write(tmp_path, "a", json.dumps(record)))] == [record]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_a_packed_file_that_is_cut_is_one_line(tmp_path: Path, codec: str) -> None:
+    content = packed(LINES.encode() * 50, codec)
+    with pytest.raises(click.ClickException, match=rf"a: not {codec} to its end .* is the file cut\?"):
+        list(read_records(write(tmp_path, "a", content[:-9])))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow file"])
+def test_columns_that_are_cut_are_one_line(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(click.ClickException, match=r"a: no whole Parquet or Arrow .* is the file cut\?"):
+        list(read_records(write(tmp_path, "a", CONTENTS[kind][:-20])))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"PK\x03\x04rest", "Excel workbook; unpack it, or save it as CSV"),
+        (b"%PDF-1.7", "a PDF"),
+        (bytes(99), "no text"),
+    ],
+)
+def test_what_holds_no_rows_is_named(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(click.ClickException, match=says):
+        list(read_records(write(tmp_path, "a.jsonl", content)))
+
+
+def test_labels_of_a_hugging_face_file_are_names_and_what_json_cannot_hold_is_refused(tmp_path: Path) -> None:
+    features = {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}, "text": {"dtype": "string", "_type": "Value"}}
+    table = pa.table({"text": ["a", "b", "c"], "label": [1, 0, -1], "day": [datetime.date(2026, 1, 2)] * 3})
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, tmp_path / "a")
+    assert [record["label"] for _, record in read_records(tmp_path / "a")] == ["yes", "no", None]
+    assert next(read_records(tmp_path / "a"))[1]["day"] == "2026-01-02"
+    pq.write_table(pa.table({"text": ["a"] * 3, "x": [b"\xff", None, b""]}), tmp_path / "b")
+    bytes_, none, empty = (str(found) for _, found in read_records(tmp_path / "b"))
+    assert bytes_ == empty == "'x' holds bytes, which cannot be trained"
+    assert none == "{'text': 'a', 'x': None}"
+    pq.write_table(pa.table({"text": ["a"], "x": [math.nan]}), tmp_path / "c")
+    assert str(next(read_records(tmp_path / "c"))[1]) == "'x' is nan, which is no JSON"
+
+
+# A few bad bytes, a key twice
+
+
+def test_a_stray_byte_refuses_its_line_and_changes_no_other(tmp_path: Path) -> None:
+    raw = LINES.replace("\\u00f9", "ù").replace("\\u00e0", "à").encode() * 3
+    lines = raw.splitlines(keepends=True)
+    lines[2] = lines[2].replace(b"l\xc3\xa0", b"l\xe0")
+    found = list(read_records(write(tmp_path, "a", b"".join(lines))))
+    assert str(found[2][1]) == "the byte 0xE0 is no UTF-8"
+    assert [record for line, record in found if line != 3] == [ROWS[0], ROWS[1], ROWS[1], ROWS[0], ROWS[1]]
+    array = b"[" + b",\n".join(line.strip() for line in lines) + b"]"
+    assert [type(record) for _, record in read_records(write(tmp_path, "b", array))].count(ValueError) == 1
+    table = "prompt,response\noù,là\n".encode() + b"o\xf9,x\n" + "déjà,fait\n".encode()
+    found = list(read_records(write(tmp_path, "c", table)))
+    assert [(line, isinstance(record, ValueError)) for line, record in found] == [(2, False), (3, True), (4, False)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ('{"text": "a", "text": "b"}', "the key 'text' stands twice"),
+        ('{"query": "a", "data": {"n": 1, "n": 2}}', "the key 'n' stands twice"),
+        ('{"query": "a", "data": 1e400}', "1e400 is too large a number"),
+        ('{"query": "a", "data": -Infinity}', "-Infinity is no JSON"),
+    ],
+)
+def test_what_json_leaves_open_is_refused_in_lines_and_in_arrays(tmp_path: Path, bad: str, reason: str) -> None:
+    good = '{"text": "good"}'
+    for name, content in (("a", f"{good}\n{bad}\n{good}\n"), ("b", f"[{good},\n{bad},\n{good}]")):
+        rows = extract(tmp_path, name, content)
+        assert [row.get("text") for row in rows] == ["good", None, "good"]
+        assert reason in rows[1]["detail"]
+        assert rows[1]["line"] == 2
+
+
+def test_a_column_twice_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(click.ClickException, match=r"a\.csv:1: the column 'text' stands twice; correct the file"):
+        extract(tmp_path, "a.csv", "text,label,text\na,b,c\n")
+
+
+def test_a_quote_in_a_tsv_may_be_a_quote(tmp_path: Path) -> None:
+    content = 'text\tlabel\n"open\tyes\n"quoted"\tno\n'
+    assert [record["text"] for _, record in read_records(write(tmp_path, "a.tsv", content))] == ['"open', '"quoted"']
+
+
+# Tables as people have them
+
+
+def records(folder: Path, content: str | bytes) -> list[dict]:
+    return [record for _, record in read_records(write(folder, "a.csv", content))]
+
+
+def test_a_table_without_a_header_loses_no_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert records(tmp_path, "ham\tGo there\nspam\tYou won\nham\tOk\nham\tNo\n") == [
+        {"column 1": label, "column 2": text}
+        for label, text in (("ham", "Go there"), ("spam", "You won"), ("ham", "Ok"), ("ham", "No"))
+    ]
+    assert "a.csv: line 1 is a row and no header: the columns are column 1, column 2" in capsys.readouterr().err
+    both = "a text\tOTHER\tOTHER\nanother\tOTHER\tOTHER\nthird\tOFFENSE\tABUSE\nfourth\tOTHER\tOTHER\n"
+    assert len(records(tmp_path, both)) == 4
+
+
+def test_what_a_form_knows_is_a_header_whatever_stands_below_it(tmp_path: Path) -> None:
+    content = "text,label\na,label\nb,label\ntext,label\nc,x\n"
+    rows = extract(tmp_path, "a.csv", content)
+    assert lines_and_reasons(rows) == [(2, ""), (3, ""), (4, "the header stands here again"), (5, "")]
+    named = records(tmp_path, "Betreff;Ziel\na;x\nBetreff;Ziel\nBetreff;Ziel\n")
+    assert named[0] == {"Betreff": "a", "Ziel": "x"}
+    assert [str(one) for one in named[1:]] == 2 * ["the header stands here again"]
+
+
+def test_a_column_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
+    rows = extract(tmp_path, "a.csv", "label,text,,\nspam,won,,\nham,one,two,\nham,one,,three\n")
+    assert [row.get("detail", "")[:42] for row in rows] == [
+        "", "nothing would be trained of 'column 3'; sa", "nothing would be trained of 'column 4'; sa"
+    ]  # fmt: skip
+    assert records(tmp_path, ",text\n0,a\n1,b\n")[1] == {"column 1": "1", "text": "b"}
+
+
+def test_single_quotes_quote_where_only_they_part_the_rows(tmp_path: Path) -> None:
+    content = "text;label\n'one; \"two\"; it''s';a\n'three; four';b\n"
+    assert records(tmp_path, content) == [
+        {"text": 'one; "two"; it\'s', "label": "a"},
+        {"text": "three; four", "label": "b"},
+    ]
+    assert records(tmp_path, "text;label\n'one';a\n")[0]["text"] == "'one'"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "A first line of a text, which goes on\nand on\nand has, here and there, commas\nand ends\n",
+        "Kannst du mir helfen?\nWas ist das?\n",
+        "= A heading =\n\nBut, as it is, a text.\n\nWith lines\nof any length, and words\n",
+    ],
+)
+def test_a_plain_text_is_no_table(tmp_path: Path, content: str) -> None:
+    with pytest.raises(click.ClickException, match=r'a\.csv:1: neither JSON nor a table .* each {"text": "…"}'):
+        records(tmp_path, content)
+
+
+def test_one_column_may_have_a_name(tmp_path: Path) -> None:
+    assert records(tmp_path, "text\nOne, two\n")[0].args == ("2 columns, the header has 1",)
+    assert records(tmp_path, "Review\nGood\nBad\n") == [{"Review": "Good"}, {"Review": "Bad"}]
+
+
+def test_each_line_may_be_the_messages_of_a_row(tmp_path: Path) -> None:
+    line = json.dumps(PAIR)
+    for content in (f"{line}\n{line}\n", f"[{line},\n{line}]", f"[\n{line},\n{line}\n]"):
+        assert [row["messages"] for row in extract(tmp_path, "a.jsonl", content)] == [PAIR, PAIR]
+    (row,) = extract(tmp_path, "a.jsonl", f"[{line}]\n")
+    assert row["messages"] == PAIR
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Die Tür geht nicht zu, Größe prüfen;Technik", "It costs £900 or 5 €, call now;spam", "J’ai été à l’accueil;neg"],
+)
+def test_a_few_accents_among_latin_letters_are_cp1252(tmp_path: Path, text: str) -> None:
+    content = f"text;label\n{text}\nok;other\n"
+    assert read_text(write(tmp_path, "a.csv", content.encode("cp1252"))) == content

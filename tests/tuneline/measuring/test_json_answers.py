@@ -133,7 +133,9 @@ def test_an_intent_that_is_no_text_is_none(intent: Any) -> None:
 
 @pytest.mark.parametrize("reference", ["yes", "[]", "{}", '{"type": 1}', '{"intent": "search"}'])
 def test_a_reference_without_an_intent_is_told(reference: str) -> None:
-    with pytest.raises(click.ClickException, match="a test row's answer is no JSON object with a text 'type'"):
+    with pytest.raises(
+        click.ClickException, match="a test row has an answer that is no JSON object with a text 'type'"
+    ):
         MEASURES.score(row(reference), "{}")
 
 

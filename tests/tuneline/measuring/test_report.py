@@ -17,6 +17,7 @@ from tuneline.measuring.report import (
     by_group,
     confusion,
     drawn,
+    drawn_in_pairs,
     evaluate,
     main_figure,
     score_answers,
@@ -24,7 +25,7 @@ from tuneline.measuring.report import (
     worst,
     write_confusion,
 )
-from tuneline.measuring.score import F1, MEAN, PRECISION, RECALL, Score, compared, rounded, summarize
+from tuneline.measuring.score import F1, MEAN, PRECISION, RECALL, WEIGHTED, Score, compared, rounded, summarize
 from tuneline.teaching.teacher import Teacher
 
 MICRO = {"exact": MEAN, "precision": PRECISION, "recall": RECALL, "f1": F1}
@@ -116,6 +117,22 @@ def test_the_main_figure_is_the_measures_own_or_f1_or_the_first(kinds: dict, tol
     assert main_figure(Told) == (main if told is None else "f1")
 
 
+def test_the_change_is_of_the_same_rows_in_each_resample() -> None:
+    """Two sides that differ by a half in every row: an interval of each, and none of the difference."""
+    one = [Score({"x": value}) for value in (0.1, 0.9, 0.2, 0.6)]
+    other = [Score({"x": score.figures["x"] + 0.5}) for score in one]
+    found = drawn_in_pairs({"base": one, "tuned": other}, {"x": MEAN}, 100, 0)
+    assert found["base"] == drawn(one, {"x": MEAN}, 100, 0)
+    assert found["tuned"] == drawn(other, {"x": MEAN}, 100, 0)
+    assert found["base"]["x"][0] < found["base"]["x"][1]
+    assert found["change"] == {"x": [0.5, 0.5]}
+
+
+def test_a_weighted_mean_is_by_the_rows_weight() -> None:
+    scores = [Score({"x": 1.0, "m": 1}, weight=3), Score({"x": 0.0, "m": 0}, weight=1), Score({"x": None, "m": None})]
+    assert summarize(scores, {"x": WEIGHTED, "m": MEAN}) == {"x": 0.75, "m": 0.5}
+
+
 # Groups
 
 
@@ -188,9 +205,10 @@ def test_other_answers_are_counted_by_their_first_group_and_the_tenth_of_the_mai
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0, "x 0.0–0.1"), (0.0999, "x 0.0–0.1"), (0.5, "x 0.5–0.6"), (1, "x 0.9–1.0")]
+    ("value", "said"),
+    [(0, "x 0.0–0.1"), (0.0999, "x 0.0–0.1"), (0.5, "x 0.5–0.6"), (1, "x 0.9–1.0"), (1.01, "x 1–2"), (12, "x 12–13")],
 )
-def test_a_band_is_a_tenth(value: float, said: str) -> None:
+def test_a_band_is_a_tenth_or_a_whole_number(value: float, said: str) -> None:
     assert band("x", value) == said
 
 
@@ -229,9 +247,7 @@ def tables(adapter, base, tuned):
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     """With measures of its own that ask a judge."""
-    folder = write_recipe(tmp_path / "own")
-    text = (folder / "recipe.yaml").read_text("utf-8")
-    (folder / "recipe.yaml").write_text(text.replace("measures: json", "measures: own").replace("  intent: type\n", ""))
+    folder = write_recipe(tmp_path / "own", eval={"measures": "own"})
     (folder / "measures.py").write_text(MEASURES, encoding="utf-8")
     return folder
 
@@ -255,6 +271,8 @@ def test_a_recipes_own_measures_are_asked_scored_and_told(recipe: Path, tmp_path
     assert (report["rows"], report["longer"], report["of"]) == (3, [2, 0, 4], "mine")
     assert report["per_asked"]["tuned"]["0"]["liked"] is None
     assert report["intervals"]["base"]["liked"] == [0.0, 0.0]
+    assert list(report["intervals"]) == ["base", "tuned", "change"]
+    assert report["intervals"]["change"]["length"] == [0.6667, 3.85]
 
 
 def test_without_a_judge_there_are_no_outcomes(recipe: Path) -> None:

@@ -15,8 +15,9 @@ from tests.conftest import ROOT
 from tests.recipe_folder import RECIPE, write_recipe
 from tests.teaching import flags, settings
 from tuneline.files import read_jsonl, write_jsonl
+from tuneline.recipe.forms import read_form
 from tuneline.recipe.own import open_door
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall((ROOT / "docs/measures.md").read_text("utf-8"))
@@ -43,12 +44,15 @@ def evaluate(recipe: Path) -> Path:
         make_row(read_form({"prompt": f"Question {n}?", "response": said}), file, n)
         for n, (file, said) in enumerate(ROWS)
     ]
-    write_jsonl(folder / "test.jsonl", rows)
+    for name in ("train", "test"):
+        write_jsonl(folder / f"{name}.jsonl", rows)
     for name, answers in (("baseline", BASE), ("tuned", TUNED)):
         given = ({"id": row["id"], "answer": text} for row, text in zip(rows, answers, strict=True))
         write_jsonl(folder / f"{name}.jsonl", given)
     words = ["--recipe", recipe, "--adapter", "mine", "--samples", 100, "--seed", 0, "--answers", folder / "log"]
-    words += [word for name in ("test", "baseline", "tuned") for word in (f"--{name}", folder / f"{name}.jsonl")]
+    words += [
+        word for name in ("train", "test", "baseline", "tuned") for word in (f"--{name}", folder / f"{name}.jsonl")
+    ]
     for name in ("metrics", "report", "confusion", "predictions"):
         words += [f"--{name}", folder / name]
     result = CliRunner().invoke(main, [*map(str, words), *flags(settings(provider="offline", model="offline"))])

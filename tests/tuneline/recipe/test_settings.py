@@ -12,11 +12,14 @@ from stages.extract import extract
 from tests.recipe_folder import RECIPE, write_recipe
 from tuneline.recipe.own import Extracted
 from tuneline.recipe.settings import (
+    BitsEval,
     JsonEval,
+    LabelEval,
     OwnEval,
     OwnExtract,
     Section,
     TaskEval,
+    TextEval,
     read_recipe,
     read_settings,
 )
@@ -73,9 +76,14 @@ def test_every_section_is_always_there(section: str, tmp_path: Path) -> None:
         ({"measures": "own"}, OwnEval),
         ({"measures": "json", "intent": "type"}, JsonEval),
         ({"measures": "task", "task": "classification", "rubric": None}, TaskEval),
+        ({"measures": "labels"}, LabelEval),
+        ({"measures": "labels", "labels": ["yes", "no"]}, LabelEval),
+        ({"measures": "text"}, TextEval),
+        ({"measures": "text", "rubric": "judge/x.md"}, TextEval),
+        ({"measures": "bits"}, BitsEval),
     ],
 )
-def test_the_measures_are_of_three_kinds(section: dict, kind: type, tmp_path: Path) -> None:
+def test_the_measures_are_of_six_kinds(section: dict, kind: type, tmp_path: Path) -> None:
     assert isinstance(read_recipe(write(tmp_path / "r", eval=section)).eval, kind)
 
 
@@ -85,6 +93,13 @@ def test_the_measures_are_of_three_kinds(section: dict, kind: type, tmp_path: Pa
         ({"eval": {"measures": "own", "intent": "x"}}, "eval.intent: unknown key; valid keys are measures"),
         ({"eval": {"measures": "toon"}}, "eval: input tag 'toon' found"),
         ({"eval": {"measures": "json"}}, "eval.intent: field required"),
+        ({"eval": {"measures": "labels", "labels": [True, 1]}}, "eval.labels: value error, quote true, 1: a label is"),
+        ({"eval": {"measures": "labels", "labels": ["a", "A "]}}, "eval.labels: value error, a label is empty or"),
+        ({"eval": {"measures": "labels", "labels": ["a", " "]}}, "eval.labels: value error, a label is empty or"),
+        ({"eval": {"measures": "labels", "labels": "a"}}, "eval.labels: input should be a valid list"),
+        ({"eval": {"measures": "labels", "label": []}}, "eval.label: unknown key; valid keys are measures, labels"),
+        ({"eval": {"measures": "text", "intent": "x"}}, "eval.intent: unknown key; valid keys are measures, rubric"),
+        ({"eval": {"measures": "bits", "rubric": "x"}}, "eval.rubric: unknown key; valid keys are measures"),
         ({"eval": {"measures": "task", "task": "x", "rubric": None, "good": 2}}, "eval.good: input should be"),
         ({"extract": {"kind": "own"}}, "extract.max-reject-share: field required"),
         ({"prefix": {"a": 3}}, "prefix.a: input should be a valid string"),

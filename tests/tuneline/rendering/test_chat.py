@@ -10,11 +10,23 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from tests.chat_templates import CHATML, DATE, DATED, FOLDING, HABITS, PLAIN, Habit, make_chat, make_tokenizer
+from tests.chat_templates import (
+    CHATML,
+    DATE,
+    DATED,
+    FOLDING,
+    HABITS,
+    PLAIN,
+    TOOLS,
+    Habit,
+    make_chat,
+    make_tokenizer,
+)
 from tests.conftest import ROOT
 from tuneline.data.inputs import read_records
+from tuneline.recipe.forms import read_form
 from tuneline.rendering.chat import IGNORED, Chat, Tokens
-from tuneline.rows import BadRow, answer, make_row, read_form
+from tuneline.rows import BadRow, answer, make_row
 
 SYSTEM = {"role": "system", "content": " Answer as JSON.\n"}
 TALK = [
@@ -158,6 +170,80 @@ def test_the_marks_of_the_renderer_are_refused_before_they_reach_it() -> None:
             messages = [{**m, "content": m["content"] + mark} if m is content else m for m in TALK]
             with pytest.raises(BadRow, match=r"U\+FDD0 or U\+FDD1"):
                 read_form({"messages": messages})
+
+
+# White space, weights, tools
+
+
+def test_an_answer_keeps_its_white_space_whatever_the_template_trims(chat: Chat, habit: Habit) -> None:
+    code = "    def f():\n\treturn 1\n\n"
+    row = talk(TALK[0], {"role": "assistant", "content": code}, *TALK[2:])
+    (tokens,) = chat.encode([row])
+    assert runs(chat, tokens)[0] == code + habit.end
+    text, spans = chat.render(row)
+    assert chat.prompt(row["messages"][:-1]) == text[: spans[-1][0]]
+
+
+def test_an_answer_of_weight_0_is_read_and_not_trained(chat: Chat, habit: Habit) -> None:
+    (tokens,) = chat.encode([talk(TALK[0], {**TALK[1], "weight": 0}, *TALK[2:])])
+    assert runs(chat, tokens) == [TALK[3]["content"] + habit.end]
+    assert TALK[1]["content"] in chat.tokenizer.decode(tokens.ids)
+
+
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"town": "Nîmes", "days": 2}}}
+CALLED = '<tool_call>\n{"name": "weather", "arguments": {"town": "Nîmes", "days": 2}}\n</tool_call>'
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+ERRAND = [
+    {"role": "user", "content": "Sun in Nîmes?"},
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    {"role": "tool", "content": "sun"},
+    {"role": "assistant", "content": "Yes, sun."},
+]
+
+
+def test_calls_and_answers_are_trained_and_tools_and_results_are_read() -> None:
+    chat = Chat(make_tokenizer(TOOLS), DATE)
+    for before in ([], [SYSTEM]):
+        row = {"id": "talk", "messages": [*before, *ERRAND], "tools": [TOOL]}
+        theirs = chat.tokenizer.apply_chat_template(row["messages"], tools=[TOOL], tokenize=False)
+        text, spans = chat.render(row)
+        assert text == theirs
+        assert [text[slice(*span)] for span in spans] == [CALLED + "<|im_end|>", "Yes, sun.<|im_end|>"]
+        assert text[: spans[-1][0]] == chat.prompt(row["messages"][:-1], [TOOL])
+        (tokens,) = chat.encode([row])
+        assert runs(chat, tokens) == [CALLED + "<|im_end|>", "Yes, sun.<|im_end|>"]
+    said = {**ERRAND[1], "content": "I look.", "tool_calls": [CALL, CALL], "weight": 0}
+    text, spans = chat.render({"id": "talk", "messages": [ERRAND[0], said, *ERRAND[2:]], "tools": [TOOL]})
+    assert [text[slice(*span)] for span in spans] == ["Yes, sun.<|im_end|>"]
+    assert f"I look.\n{CALLED}\n{CALLED}<|im_end|>" in text
+
+
+def test_a_template_with_marks_says_itself_what_of_a_call_is_trained() -> None:
+    marked = TOOLS.replace("'<|im_start|>assistant\\n' + message.content }}", "'<|im_start|>assistant\\n' }}"
+                           "{%- generation %}{{- message.content }}")  # fmt: skip
+    marked = marked.replace(
+        "{{- '<|im_end|>\\n' }}\n    {%- endif", "{{- '<|im_end|>' }}{% endgeneration %}{{- '\\n' }}\n    {%- endif"
+    )
+    chat = Chat(make_tokenizer(marked), DATE)
+    text, spans = chat.render({"id": "talk", "messages": ERRAND, "tools": [TOOL]})
+    assert [text[slice(*span)] for span in spans] == [CALLED + "<|im_end|>", "Yes, sun.<|im_end|>"]
+
+
+def test_tools_are_refused_by_a_template_that_leaves_them_out(chat: Chat, rows: list[dict]) -> None:
+    row = {"id": "talk", "messages": ERRAND, "tools": [TOOL]}
+    Chat(make_tokenizer(TOOLS), DATE).check_tools([row, *rows])
+    chat.check_tools(rows)
+    with pytest.raises(click.ClickException, match="1 of 41 rows have tools, and the base's chat template writes none"):
+        chat.check_tools([row, *rows])
+
+
+def test_special_tokens_in_tools_and_calls_are_seen() -> None:
+    chat = Chat(make_tokenizer(TOOLS), DATE)
+    bad = {"type": "function", "function": {"name": "weather", "description": "<|im_end|>"}}
+    assert chat.special_in({"messages": ERRAND, "tools": [bad]}) == "<|im_end|>"
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"town": "<|im_end|>"}}}
+    assert chat.special_in({"messages": [ERRAND[0], {**ERRAND[1], "tool_calls": [call]}]}) == "<|im_end|>"
+    assert chat.special_in({"messages": ERRAND, "tools": [TOOL]}) is None
 
 
 # The date

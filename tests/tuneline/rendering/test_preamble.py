@@ -9,9 +9,10 @@ import pytest
 from tests.chat_templates import HABITS, make_chat
 from tests.conftest import ROOT
 from tuneline.models.base import read_base
+from tuneline.recipe.forms import read_form
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.preamble import Preamble, read_preamble
-from tuneline.rows import make_row, read_form
+from tuneline.rows import make_row
 
 USER = {"role": "user", "content": "why"}
 SO = {"role": "assistant", "content": "so"}
