@@ -49,7 +49,7 @@ class Commons:
         self.size = len(texts)
         self.few = max(FEW, int(len(texts) ** 0.5))
         self.top = max(1, int(np.ceil(np.log2(max(1, len(texts)) / self.few))))
-        wanted = 1 << sum(map(len, texts)).bit_length()
+        wanted = 1 << (8 * sum(map(len, texts)) // self.few).bit_length()  # by chance, a cell has less than few ÷ 4
         self.counts = np.zeros((2, min(max(wanted, CELLS[0]), CELLS[1])), np.uint32)
         for block in _blocks(texts):
             for length in (LONG, LONGER):
