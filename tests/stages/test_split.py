@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from stages.split import SETS, main, missing, split, unit_hash
 from tests.recipe_folder import write_recipe
 from tuneline.files import read_jsonl, write_jsonl
+from tuneline.recipe.forms import read_form
 from tuneline.recipe.settings import Split
-from tuneline.rows import answer, make_row, read_form
+from tuneline.rows import answer, make_row
 
 FREE = Split(valid_groups=[], test_groups=[])
 
