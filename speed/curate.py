@@ -84,7 +84,8 @@ KINDS = {"mixed": mixed, "alike": alike, "facets": facets}
 
 def write_rows(path: Path, kind: str, count: int) -> int:
     """The rows' characters."""
-    from tuneline.rows import make_row, read_form
+    from tuneline.recipe.forms import read_form
+    from tuneline.rows import make_row
 
     rng, signs = random.Random(0), 0
     with path.open("w", encoding="utf-8") as out:

@@ -68,7 +68,7 @@ class Kept:
         self.corpus, self.settings = corpus, settings
         self.places: list[int] = []
         self.copies: dict[tuple[str, str], str] = {}  # ids, by adapter and content
-        self.answers: dict[int, dict[tuple[str, bytes], str]] = defaultdict(dict)  # ids of a question's, by answer
+        self.answers: dict[int, dict[tuple[str, Any], str]] = defaultdict(dict)  # ids of a question's, by answer
         self.first: dict[tuple[str | None, str, int], str] = {}  # ids, by set, adapter and question
         self.near = Index(corpus.texts, settings.near_duplicate)
         self.sources = Index(corpus.texts, settings.same_group)
@@ -86,7 +86,7 @@ class Kept:
     def told(self, place: int) -> Row | None:
         """The same for a row that says nearly what a kept one does, or answers its question otherwise."""
         row, number = self.corpus.rows[place], self.corpus.questions[place]
-        keys = _keys(row, self.corpus.replies[place])
+        keys = _keys(row, self._reply(place))
         if near := self.near.near(number, lambda other: any(key in self.answers[other] for key in keys)):
             score, other = near[0]
             of = next(self.answers[other][key] for key in keys if key in self.answers[other])
@@ -106,10 +106,14 @@ class Kept:
         if row.get("set") == "test":
             return
         self.near.add(number)
-        self.answers[number].setdefault((adapter, self.corpus.replies[place]), row["id"])
+        self.answers[number].setdefault((adapter, self._reply(place)), row["id"])
         self.first.setdefault((row.get("set"), adapter, number), row["id"])
         if has_own_place(row):
             self._join(place)
+
+    def _reply(self, place: int) -> tuple[bytes, str]:
+        """The answer, and the tools among which it was found: with others, it would not be the same."""
+        return self.corpus.replies[place], dump_json(self.corpus.rows[place].get("tools", []))
 
     def _join(self, place: int) -> None:
         """Puts a source row into one group with those near to it, those it holds and those that hold it."""

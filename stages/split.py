@@ -114,7 +114,8 @@ def _labels_of(groups: dict[str, list[Row]]) -> dict[str, str]:
 
 
 def label(row: Row) -> str:
-    return answer(row).strip()
+    """Case and outer white space do not count, as in the measures of labels."""
+    return answer(row).strip().casefold()
 
 
 # Groups that are one only because all their rows ask the same
@@ -280,7 +281,7 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
     test = 0.0 if any(row.get("set") == "test" for row in corpus) else held_out / 2
     groups = divided(corpus, settings, held_out, tell)
     rows, corpus = regrouped(rows, groups), regrouped(corpus, groups)
-    labelled = getattr(read.eval, "measures", "") == "labels"
+    labelled = read.eval.measures == "labels"
     sets = split(rows, settings, held_out - test, test, seed, labelled, corpus)
     for name in SETS:
         if not sets[name]:

@@ -17,8 +17,10 @@ from tests.conftest import ENVIRONMENT, ROOT
 from tuneline.data.external import MIRROR
 
 LOAD = ("accepted", "cases_per_second", "next_p99_ms", "submit_p99_ms", "server_cpu_ms_per_case", "worst_deviation")
+CURATED = ("mixed", "alike", "facets")
 # Figures that each bench prints among others, and those that are the same on every machine.
 PRINTED = {
+    "curate": tuple(f"{kind}_{figure}" for kind in CURATED for figure in ("cpu_seconds", "peak_mb", "dropped")),
     "feedback": ("load_p99_ms", "flat_out_samples_per_second", "flat_out_100_samples_per_second"),
     "instructions": (
         *(f"{rule}_mean_deviation" for rule in ("balance", "ratio_told", "ratio")),
@@ -31,6 +33,7 @@ PRINTED = {
     "train": ("tokens_per_second", "trl_tokens_per_second", "trl_ratio"),
 }
 KNOWN = {
+    "curate": {f"{kind}_rows": 100 for kind in CURATED},
     "feedback": {"load_acknowledged": 20, "load_kept": 20, "load_kept_twice": 0, "load_lost": 0, "load_errors": 0},
     "instructions": {"load_accepted": 12, "load_errors": 0, "load_handed_out_twice": 0, "flat_out_accepted": 12},
     "papers": {"papers": 1, "pages": 3},

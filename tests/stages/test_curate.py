@@ -86,6 +86,7 @@ def test_a_made_row_too_near_a_test_row_goes() -> None:
 
 A = "alpha beta gamma delta epsilon zeta"
 B = "theta iota kappa lambda omicron sigma"
+C = "a third matter, of which nobody has heard"
 
 
 def test_near_source_rows_share_a_group() -> None:
@@ -333,3 +334,179 @@ def test_the_stage_counts_each_reason_and_keeps_the_drops(tmp_path: Path) -> Non
         "out": 2,
         "dropped": {"contamination": 1, "duplicate": 1, "near duplicate": 1},
     }
+
+
+# One question, several answers
+
+
+def test_answers_tell_rows_with_one_question_apart() -> None:
+    rows = [row(LONG, "yes"), row(LONG, "no"), row(LONG, " YES "), row(LONG, "yes")]
+    rows = [{**one, "id": str(number)} for number, one in enumerate(rows)]
+    kept, dropped = curate(rows, SETTINGS)
+    assert [one["id"] for one in kept] == ["0", "1"]
+    assert [(drop["id"], drop["reason"], drop["of"]) for drop in dropped] == [
+        ("2", "near duplicate", "0"),
+        ("3", "duplicate", "0"),
+    ]
+
+
+def test_near_questions_with_other_answers_are_no_duplicates() -> None:
+    sums = [row(f"Please calculate the following sum for me: {n} + 17", str(n + 17)) for n in range(30, 60)]
+    kept, dropped = curate(sums, SETTINGS)
+    assert (len(kept), dropped) == (30, [])
+    assert len({one["group"] for one in kept}) == 30
+
+
+def test_what_stands_before_the_last_question_is_asked_too() -> None:
+    def chat(system: str, *said: str) -> dict:
+        turns = conversation(*said)["messages"]
+        before = [{"role": "system", "content": system}] if system else []
+        return make_row(read_form({"messages": [*before, *turns]}), "a.jsonl", 1)
+
+    rows = [chat(B, LONG, "yes"), chat("", LONG, "yes"), chat("", C, "hm", LONG, "yes"), chat("", C, B, LONG, "yes")]
+    settings = Curate(near_duplicate=0.9, same_group=0.9, contamination=0.9)
+    assert (len(curate(rows, settings)[0]), curate(rows, settings)[1]) == (4, [])
+
+
+def test_rows_with_other_tools_are_no_duplicates() -> None:
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    rows = [row(LONG), {**row(LONG), "tools": tools, "id": "t"}, {**row(LONG + "s"), "tools": tools, "id": "s"}]
+    kept, dropped = curate(rows, SETTINGS)
+    assert (len(kept), [(drop["id"], drop["of"]) for drop in dropped]) == (2, [("s", "t")])
+
+
+def test_near_texts_are_duplicates_without_an_answer() -> None:
+    texts = [make_row({"text": text}, "a", 1) for text in (LONG, LONG + "s", B)]
+    kept, dropped = curate(texts, SETTINGS)
+    assert ([one["text"] for one in kept], [drop["reason"] for drop in dropped]) == ([LONG, B], ["near duplicate"])
+
+
+def test_a_corpus_written_to_one_instruction_stays_and_is_counted(tmp_path: Path) -> None:
+    rows = [row("Write a poem.", f"Poem {number} of {number * number}.") for number in range(161)]
+    result = run(tmp_path, rows, {})
+    assert result.exit_code == 0, result.output
+    assert len(read_jsonl(tmp_path / "out")) == 161
+    assert "(161) │ of these: one question, several answers" in result.stdout
+    assert json.loads((tmp_path / "metrics").read_text())["several_answers"] == 161
+
+
+def test_the_first_answer_of_each_question_where_the_recipe_says_so(tmp_path: Path) -> None:
+    rows = [row("Write a poem.", f"Poem {number}.") for number in range(9)] + [
+        row(B, "x"),
+        row("Write a poem.", "t", set="test"),
+    ]
+    settings = SETTINGS.model_copy(update={"answers": "first", "contamination": 1.0})
+    kept, dropped = curate([one for one in rows if "set" not in one], settings)
+    assert [one["messages"][1]["content"] for one in kept] == ["Poem 0.", "x"]
+    assert {(drop["reason"], drop["of"]) for drop in dropped} == {("another answer", kept[0]["id"])}
+    tests = [row("Write a poem.", f"Poem {number}.", set="test") for number in range(9)]
+    assert curate(tests, settings)[0] == tests
+
+
+# Contamination
+
+
+def test_a_near_question_to_a_test_row_goes_whatever_it_answers() -> None:
+    kept, dropped = curate([row(LONG + "s", "no"), row(LONG, "yes", set="test")], SETTINGS)
+    assert [(one.get("set"), drop["reason"]) for one, drop in zip(kept, dropped, strict=True)] == [
+        ("test", "contamination")
+    ]
+
+
+def test_an_instruction_of_test_rows_forbids_only_their_answers() -> None:
+    poem = "The hills of the north are green in the morning and grey at night"
+    tests = [row("Write a poem.", f"{poem} {number}.", set="test") for number in "ab"]
+    others = [row("Write a poem.", B), row("Write a poem!", f"{poem} a!"), row("Write a poem.", f"{poem} B.")]
+    kept, dropped = curate([*others, *tests], SETTINGS)
+    assert [one["messages"][1]["content"] for one in kept if "set" not in one] == [B]
+    assert [(drop["reason"], drop["of"]) for drop in dropped] == [
+        ("contamination", tests[0]["id"]),
+        ("contamination", tests[1]["id"]),
+    ]
+
+
+def test_texts_after_one_template_are_compared_by_themselves() -> None:
+    told = "Read the letter below and say in one sentence what its writer wants from the town hall. Letter: "
+    letters = [f"{told}{A if n % 2 else B} {n * 7919} of street {n * 104729}, house {n * n}" for n in range(60)]
+    rows = [row(letter, str(n), **({"set": "test"} if n < 10 else {})) for n, letter in enumerate(letters)]
+    kept, dropped = curate(
+        [*rows, row(letters[3] + "!", "no")], Curate(near_duplicate=0.9, same_group=0.9, contamination=0.85)
+    )
+    assert len(kept) == 60
+    assert [(drop["reason"], drop["of"]) for drop in dropped] == [("contamination", rows[3]["id"])]
+    assert len({one["group"] for one in kept}) == 60
+
+
+def test_ten_examples_under_one_long_system_prompt_are_not_alike() -> None:
+    system = {"role": "system", "content": f"You answer for the town hall. {LONG}. {A}. {B}." * 3}
+    rows = []
+    for number, asked_for in enumerate(
+        "a passport,a place in the creche,a tree to be cut,a map,my taxes,the mayor".split(",")
+    ):
+        said = [{"role": "user", "content": f"I want {asked_for}"}, {"role": "assistant", "content": str(number)}]
+        held_out = {"set": "test"} if number == 0 else {}
+        rows.append(make_row(read_form({"messages": [system, *said]}), "a", number, **held_out))
+    kept, dropped = curate(rows, SETTINGS)
+    assert (len(kept), dropped, len({one["group"] for one in kept})) == (6, [], 6)
+
+
+def conversation(*said: str, **extra: str) -> dict:
+    roles = ("user", "assistant") * (len(said) // 2)
+    messages = [{"role": role, "content": content} for role, content in zip(roles, said, strict=True)]
+    return make_row(read_form({"messages": messages}), "a.jsonl", 1, **extra)
+
+
+TURNS = ("What is a tariff?", "A tax on what is imported.", LONG, "By whom?", B, "Nobody knows that.")
+
+
+@pytest.mark.parametrize(("held_out", "other"), [(TURNS[:2], TURNS), (TURNS, TURNS[:4]), (TURNS[2:4], TURNS)])
+def test_a_conversation_that_holds_a_held_out_ones_turns_or_is_held_goes(held_out: tuple, other: tuple) -> None:
+    for name in ("test", "valid"):
+        tested = conversation(*held_out, set=name)
+        kept, dropped = curate([conversation(*other), conversation("hm", "yes"), tested], SETTINGS)
+        assert [one.get("set") for one in kept] == [name, None]
+        assert [(drop["reason"], drop["of"]) for drop in dropped] == [("contamination", tested["id"])]
+
+
+def test_source_conversations_that_hold_one_another_share_a_group() -> None:
+    rows = [
+        conversation(*TURNS),
+        conversation("hm", "yes"),
+        conversation(*TURNS[:2]),
+        conversation("ah", "no", *TURNS[2:4]),
+    ]
+    settings = SETTINGS.model_copy(update={"near_duplicate": 1})
+    kept, dropped = curate([*rows, conversation(*TURNS[2:4])], settings)
+    assert dropped == []
+    assert [one["group"] == rows[0]["group"] for one in kept] == [True, False, True, True, True]
+
+
+def test_many_conversations_that_begin_alike_are_groups_of_their_own() -> None:
+    rows = [conversation("hi", "hello", f"{A if n % 2 else B} {n * 7919}", str(n)) for n in range(60)]
+    kept, dropped = curate(rows, Curate(near_duplicate=0.9, same_group=0.95, contamination=0.9))
+    assert (len({one["group"] for one in kept}), dropped) == (60, [])
+
+
+def test_what_is_not_looked_for_is_told(tmp_path: Path) -> None:
+    rows = [conversation("hi", "hello", f"{A if n % 2 else B} {n * 7919}", str(n)) for n in range(60)]
+    result = run(tmp_path, [*rows, conversation("hi", "hello")], {"near-duplicate": 0.9, "same-group": 0.95})
+    assert "r: 1 conversations of turns that many begin with" in result.stderr
+
+
+# Groups
+
+
+def test_given_groups_with_one_instruction_stay_apart() -> None:
+    rows = [row("Write a poem.", f"Poem {n} of {n * n}.", group=f"author {n % 15}") for n in range(60)]
+    kept, _ = curate(rows, SETTINGS)
+    assert [one["group"] for one in kept] == [one["group"] for one in rows]
+    kept, _ = curate([row(LONG, "yes", group="a"), row(LONG, "no", group="b"), row(B, group="b")], SETTINGS)
+    assert {one["group"] for one in kept} == {"a"}
+
+
+def test_every_adapters_rows_are_compared_with_each_adapters() -> None:
+    own = row(LONG + "s", origin="made", adapter="one")
+    assert [one["reason"] for one in curate([own, row(LONG, set="test")], SETTINGS)[1]] == ["contamination"]
+    assert [one["reason"] for one in curate([own, row(LONG)], SETTINGS)[1]] == ["near duplicate"]
+    other = row(LONG, origin="made", adapter="two")
+    assert curate([own, other], SETTINGS)[1] == []

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 from hypothesis import assume, given, settings
@@ -239,6 +240,17 @@ def test_a_label_without_a_test_row_is_told() -> None:
     assert lines == ["label praise: no test row", "label blame: rows for test, but none to train on"]
 
 
+def test_a_recipe_of_labels_is_split_by_them(tmp_path: Path) -> None:
+    rows = (
+        [ticket(i, "bug") for i in range(30)] + [ticket(100 + i, "Praise ") for i in range(10)] + [ticket(200, "odd")]
+    )
+    result = run(tmp_path, rows, 0.4, eval={"measures": "labels"})
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "r: label odd: one group only, it trains and is not tested\n"
+    for name in ("valid", "test"):
+        assert Counter(map(answer, read_jsonl(tmp_path / f"split/{name}.jsonl"))) == {"bug": 6, "Praise ": 2}
+
+
 # One question, many answers
 
 
@@ -291,9 +303,10 @@ def test_the_sources_own_test_poems_do_not_forbid_the_others(tmp_path: Path) -> 
 
 
 def run(
-    tmp_path: Path, rows: list[dict], held_out: float = 0.6, corpus: list[dict] | None = None, **groups: list[str]
+    tmp_path: Path, rows: list[dict], held_out: float = 0.6, corpus: list[dict] | None = None, **sections: Any
 ) -> Result:
-    recipe = write_recipe(tmp_path / "r", split={name.replace("_", "-"): names for name, names in groups.items()})
+    names = {name.replace("_", "-"): sections.pop(name) for name in ("valid_groups", "test_groups") if name in sections}
+    recipe = write_recipe(tmp_path / "r", split=names, **sections)
     write_jsonl(tmp_path / "rows.jsonl", rows)
     words = ["--rows", tmp_path / "rows.jsonl", "--recipe", recipe, "--out", tmp_path / "split"]
     if corpus:

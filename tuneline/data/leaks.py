@@ -2,13 +2,13 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from tuneline.data.similarity import Index, Texts, numbered
 from tuneline.data.turns import Conversations
 from tuneline.files import Row
-from tuneline.rows import answer, content_hash, question
+from tuneline.rows import answer, question
 
 Found = dict[str, str | float]  # what a drop says of the held-out row: `of`, its id, and `similarity` or `detail`
 
@@ -123,14 +123,16 @@ def together(adapter: str, other: str) -> bool:
     return adapter == other or "" in (adapter, other)
 
 
-def _compared(rows: list[Row]) -> list[str]:
-    """The questions, a system text that several rows have word for word replaced by a short name.
+def _compared(rows: list[Row]) -> Iterator[str]:
+    """The questions, a system text that several rows have word for word replaced by one private character [1].
 
     It says that they have the same one, and nothing more: ten examples under one long system prompt are not alike.
+    [1] U+E000 to U+F8FF, private use.
     """
     systems = Counter(message["content"] for row in rows for message in _system(row))
-    names = {text: f"«{content_hash(text, size=8)}»" for text, times in systems.items() if times > 1}
-    return [question(_named(row, names)) if names else question(row) for row in rows]
+    shared = (text for text, times in systems.items() if times > 1)
+    names = {text: chr(0xE000 + number % 6400) for number, text in enumerate(shared)}
+    return (question(_named(row, names)) for row in rows)
 
 
 def _system(row: Row) -> list[Row]:
@@ -140,13 +142,8 @@ def _system(row: Row) -> list[Row]:
 def _named(row: Row, names: dict[str, str]) -> Row:
     if not _system(row):
         return row
-    messages = [
-        {**message, "content": names.get(message["content"], message["content"])}
-        if message["role"] == "system"
-        else message
-        for message in row["messages"]
-    ]
-    return {**row, "messages": messages}
+    renamed = [{**one, "content": names.get(one["content"], one["content"])} for one in _system(row)]
+    return {**row, "messages": [*renamed, *(one for one in row["messages"] if one["role"] != "system")]}
 
 
 def _digest(text: str) -> bytes:
