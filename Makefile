@@ -99,6 +99,7 @@ speed: .venv/test ## speed as ratios against the plain alternative
 	python speed/stages.py
 	python speed/train.py
 	python speed/sdg.py
+	python speed/curate.py
 	python speed/papers.py
 	python speed/instructions.py
 
