@@ -47,7 +47,7 @@ test: .venv/test ## lint and all tests
 	ruff check .
 	ruff format --check .
 	lint-imports --no-cache
-	pytest -n 2 --dist loadfile -m "not soak"
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: .venv/test ## the long tests: many kills, big inputs
 	pytest -m soak
@@ -99,6 +99,7 @@ speed: .venv/test ## speed as ratios against the plain alternative
 	python speed/stages.py
 	python speed/train.py
 	python speed/sdg.py
+	python speed/curate.py
 	python speed/papers.py
 	python speed/instructions.py
 

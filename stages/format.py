@@ -15,6 +15,7 @@ from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import IGNORED, Chat, Rendered, Tokens, load_chat
 from tuneline.rendering.lengths import Most, check_room
+from tuneline.rendering.light import leave_out_torch
 from tuneline.rendering.preamble import Preamble, read_preamble
 from tuneline.rendering.tokens import SETS, write_tokenizer_name, write_tokens
 
@@ -86,5 +87,6 @@ def main(
 
 
 if __name__ == "__main__":
+    leave_out_torch()
     gc.disable()  # many rows and no cycles: looking for some takes a tenth of the time
     main()

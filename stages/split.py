@@ -286,6 +286,9 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
     for name in SETS:
         if not sets[name]:
             raise click.ClickException(f"no row for {name}: bring more rows, or change split in params.yaml")
+    for name in ("valid", "test"):
+        if cut := sum("cut" in row for row in sets[name]):
+            tell(f"{cut} of {len(sets[name])} rows for {name} are cut by trim: they ask less than was asked")
     if labelled:
         for line in missing(sets, {"valid": held_out - test, "test": test}):
             tell(line)

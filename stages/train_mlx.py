@@ -27,6 +27,7 @@ from tuneline.backends.mlx import add_lora, load_model, peft_weights
 from tuneline.files import whole_folder, write_json
 from tuneline.models.base import Base
 from tuneline.rendering.chat import IGNORED
+from tuneline.rendering.light import leave_out_torch
 from tuneline.training import Curves, Fitted, Plan, Run, Settings, training_command
 
 PAD_TO = 32  # tokens: mlx compiles a step anew for each shape of a batch
@@ -205,4 +206,5 @@ def save_weights(model: Any, path: Path) -> None:
 main = training_command("mlx", ("mlx", "mlx-lm"), fit)
 
 if __name__ == "__main__":
+    leave_out_torch()
     main()

@@ -20,6 +20,7 @@ from tuneline.files import Row, read_rows, write_counts, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.recipe.settings import Trim, read_recipe
 from tuneline.rendering.chat import Chat, load_chat
+from tuneline.rendering.light import leave_out_torch
 from tuneline.rendering.preamble import Preamble
 from tuneline.sentences import ends
 from tuneline.table import show_counts
@@ -131,5 +132,6 @@ def main(
 
 
 if __name__ == "__main__":
+    leave_out_torch()
     gc.disable()  # many rows and no cycles: looking for some takes a tenth of the time
     main()

@@ -30,6 +30,16 @@ for inherited in ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make in 
 # A shell starts what it runs in the background with SIGINT ignored, and what tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What takes longest, first: `make test` gives each worker the next file, and the last ones should be short.
+LONGEST = (
+    "tuneline/retraining/test_retraining", "whole/", "recipes/papers/test_pipeline", "speed/", "stages/test_train_cuda",
+    "tuneline/feedback/test_feedback",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((at for at, part in enumerate(LONGEST) if part in item.nodeid), len(LONGEST)))
+
 
 PAPERS = ("bloom-filters", "cache-replacement", "reservoir-sampling", "second-price-auctions")  # one is for training
 
@@ -82,7 +92,7 @@ def copy_project(to: Path) -> Project:
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     params["recipes"] = ["query_json", "french_admin", "papers"]  # those that the README runs; the others have tests
     params["adapters"] = {"query_json": params["adapters"]["query_json"]}
-    params["adapters"]["query_json"]["train"] |= {"epochs": 0.7, "batch-size": 16, "evaluations": 2}
+    params["adapters"]["query_json"]["train"] |= {"epochs": 0.3, "batch-size": 8, "evaluations": 2}
     params["adapters"]["query_json"]["max-new-tokens"] = "auto"
     params["bootstrap"]["samples"] = 20
     (to / "params.yaml").write_text(json.dumps(params), encoding="utf-8")

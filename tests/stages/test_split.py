@@ -387,6 +387,11 @@ def test_what_is_dropped_is_shown(tmp_path: Path) -> None:
     ]
 
 
+def test_held_out_rows_that_are_cut_are_told(tmp_path: Path) -> None:
+    rows = [row(str(i)) | {"cut": True} for i in range(10)]
+    assert "2 of 2 rows for test are cut by trim: they ask less than was asked" in run(tmp_path, rows, 0.4).stderr
+
+
 def test_a_group_that_no_row_has_is_named(tmp_path: Path) -> None:
     result = run(tmp_path, [row("a")], valid_groups=["a", "misspelt"])
     assert result.exit_code == 1

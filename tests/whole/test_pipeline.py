@@ -1,6 +1,7 @@
 """The pipeline's text is true: code deps equal imports, every command parses, every knob is read."""
 
 import ast
+import functools
 import importlib
 import re
 import shlex
@@ -43,6 +44,7 @@ def resolved_stages(
         return {stage.name: {"cmd": stage.cmd, "deps": [str(dep) for dep in stage.deps]} for stage in repo.index.stages}
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Dotted names that a file imports when it runs, those of its functions too; relative ones made absolute."""
     source = path.read_text("utf-8")
@@ -95,10 +97,10 @@ def ignored(path: str) -> bool:
     )
 
 
-@pytest.fixture(params=[(".", "cuda"), (".", "mlx"), ("benchmarks", "cuda")], ids=lambda p: "-".join(p))
-def stages(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, dict], str]:
+@pytest.fixture(scope="module", params=[(".", "cuda"), (".", "mlx"), ("benchmarks", "cuda")], ids=lambda p: "-".join(p))
+def stages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, dict], str]:
     folder, backend = request.param
-    return resolved_stages(tmp_path, backend, folder), backend
+    return resolved_stages(tmp_path_factory.mktemp("stages"), backend, folder), backend
 
 
 def test_declared_code_is_imported_code(stages: tuple[dict[str, dict], str]) -> None:

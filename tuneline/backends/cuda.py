@@ -11,6 +11,9 @@ from tuneline.models.base import Base
 # Read when torch loads. On a CPU that has other work too, threads that wait by spinning without an
 # end made a training step ten times slower (two cores, one of them busy); a short spin costs nothing.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+# Nothing here is compiled. bitsandbytes, which peft imports, would load torch's compiler for its kernels of the CPU:
+# 3 s of each start, and a C++ compiler wanted later.
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 # Batches are left-padded: the answer starts at the same column in each row.
 

@@ -40,6 +40,7 @@ BYTE_ORDER = {
 ESCAPED = re.compile("[\udc80-\udcff]")  # a byte that is no UTF-8, as `surrogateescape` keeps it
 DELIMITERS = (",", ";", "\t", "|")
 LOOKED_AT = 50  # lines of a table by which its delimiter is told
+LISTS = ("data", "rows")  # names of a list of rows that say nothing of them
 PARTED = 0.5  # of those lines, from which on a delimiter parts them
 MOST_WORDS = 3  # of a name of a column that is the only one; more are a text
 MOST_ROWS = 1000  # by which a header is told from a row
@@ -51,21 +52,22 @@ class _Broken(Exception):
     """`line: reason`; nothing can be read from there on."""
 
 
-def read_records(path: Path, encoding: str = DETECT) -> Records:
+def read_records(path: Path, encoding: str = DETECT, unwrap: bool = True) -> Records:
     """(line, record) of each record; a record that cannot be read is a ValueError in its place.
 
-    The line is the one on which the record starts; in Parquet and Arrow, the number of the row. Raises
+    The line is the one on which the record starts; in Parquet and Arrow, the number of the row. `unwrap`: a file that
+    is one object may hold the records in a list of its own. Raises
     click.ClickException where the rest of the file cannot be read: nobody knows how many rows are lost there.
     """
     try:
         raw = _unpacked(path)
         columns = read_columns(path, raw)
-        yield from columns if columns is not None else _read_text_records(path, raw, encoding)
+        yield from columns if columns is not None else _read_text_records(path, raw, encoding, unwrap)
     except _Broken as reason:
         raise click.ClickException(f"{path}:{reason}; correct the file") from None
 
 
-def read_folder(folder: Path, encoding: str = DETECT) -> Iterator[tuple[Path, int, Any]]:
+def read_folder(folder: Path, encoding: str = DETECT, unwrap: bool = True) -> Iterator[tuple[Path, int, Any]]:
     """(file, line, record) of every data file below a folder, such as one of Hugging Face.
 
     A record is of the set that its file's or folder's name begins with, where one does. Raises click.ClickException
@@ -76,7 +78,7 @@ def read_folder(folder: Path, encoding: str = DETECT) -> Iterator[tuple[Path, in
         raise click.ClickException(f"{folder} has no file of rows")
     for path in files:
         split = _split_of(path.relative_to(folder))
-        for line, record in read_records(path, encoding):
+        for line, record in read_records(path, encoding, unwrap):
             if split and isinstance(record, dict):
                 record = {"split": split, **record}
             yield path, line, record
@@ -192,7 +194,7 @@ def _bad_byte(text: str) -> ValueError | None:
 # Texts
 
 
-def _read_text_records(path: Path, raw: bytes, encoding: str) -> Records:
+def _read_text_records(path: Path, raw: bytes, encoding: str, unwrap: bool) -> Records:
     text = decode(path, raw, encoding)
     start = len(text) - len(text.lstrip())
     head = text[:4096]
@@ -201,7 +203,7 @@ def _read_text_records(path: Path, raw: bytes, encoding: str) -> Records:
     if text.startswith("[", start) and not _is_array_a_line(text):
         yield from _read_array(text, start)
     elif text.startswith("[", start) or _is_json(text):
-        yield from _read_objects(path, text)
+        yield from _read_objects(path, text, unwrap)
     else:
         yield from _read_table(path, text)
 
@@ -222,12 +224,13 @@ def _is_json(text: str) -> bool:
     return bool(lines) and (lines[0].lstrip().startswith("{") or 2 * objects >= len(lines))
 
 
-def _read_objects(path: Path, text: str) -> Records:
+def _read_objects(path: Path, text: str, unwrap: bool) -> Records:
     """One object after another: a line each, or each on several lines; a file that is one object may hold the rows."""
     objects = _iterate_objects(text)
     first = next(objects, None)
     second = next(objects, None)
-    if first and second is None and isinstance(first[1], dict) and (lists := _lists_of_rows(first[1])):
+    alone = unwrap and first is not None and second is None and isinstance(first[1], dict)
+    if alone and (lists := _lists_of_rows(first[1])):
         yield from _read_lists(path, text, first[1], lists)
         return
     yield from (one for one in (first, second) if one)
@@ -281,8 +284,10 @@ def _lists_of_rows(value: dict[str, Any]) -> list[str]:
 
 
 def _read_lists(path: Path, text: str, value: dict[str, Any], lists: list[str]) -> Records:
-    if rest := [key for key in value if key not in lists]:
-        click.echo(f"{path}: rows are those of {', '.join(lists)}; not read: {', '.join(rest)}", err=True)
+    rest = [key for key in value if key not in lists]
+    if rest or any(key.lower() not in (*SETS, *LISTS) for key in lists):  # a name that may mean something
+        not_read = f"; not read: {', '.join(rest)}" if rest else ""
+        click.echo(f"{path}: rows are those of {', '.join(lists)}{not_read}", err=True)
     at = 0
     for key in lists:
         found = re.compile(re.escape(json.dumps(key)) + r"\s*:\s*\[").search(text, at)

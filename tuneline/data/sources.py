@@ -73,7 +73,7 @@ def read_file(
 ) -> Iterator[Row]:
     """The rows of one file or folder; a refused one is `{"reason", "detail", "file", "line"}`."""
     known = known_fields(settings.form, check) if settings.form and not records else None
-    for file, line, record in _records_of(path, name, settings.encoding):
+    for file, line, record in _records_of(path, name, settings.encoding, unwrap=records is None):
         for one in [record] if records is None or isinstance(record, ValueError) else records(record):
             try:
                 if isinstance(one, ValueError):
@@ -84,13 +84,13 @@ def read_file(
                 yield _refused(str(reason), {"file": file, "line": line})
 
 
-def _records_of(path: Path, name: str, encoding: str) -> Iterator[tuple[str, int, Any]]:
+def _records_of(path: Path, name: str, encoding: str, unwrap: bool) -> Iterator[tuple[str, int, Any]]:
     """(name of the file below source/, line, record)."""
     if path.is_dir():
-        for file, line, record in read_folder(path, encoding):
+        for file, line, record in read_folder(path, encoding, unwrap):
             yield f"{name}/{file.relative_to(path).as_posix()}", line, record
     else:
-        for line, record in read_records(path, encoding):
+        for line, record in read_records(path, encoding, unwrap):
             yield name, line, record
 
 

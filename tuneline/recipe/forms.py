@@ -36,7 +36,12 @@ SETS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 TOOLS = ("tools", "functions")
-KEYS = (*dict.fromkeys(("messages", "conversations", *ASKED, *ANSWERED, "history", "system", *TOOLS)), *ABOUT)
+KEYS = (
+    *dict.fromkeys(
+        ("messages", "conversations", *ASKED, *ANSWERED, "history", "system", *TOOLS, "parallel_tool_calls")
+    ),
+    *ABOUT,
+)
 WEIGHTS = ("weight", "loss_weight", "loss", "train")  # OpenAI's, LLaMA-Factory's, ms-swift's, axolotl's
 MEDIA = frozenset(f"{kind}{s}" for kind in ("image", "audio", "video") for s in ("", "s"))
 PREFERENCE = "preference data, of which one answer is wrong; map the right one by extract.columns, and ignore the rest"
@@ -194,6 +199,9 @@ class _Reader:
                 raise BadRow("has a 'system' beside a system message; keep one")
             turns = [_turn("system", as_text(system, "system")), *turns]
         tools = read_tools(_take_one(self.left, *TOOLS, what="a row"))
+        at_once = self.left.pop("parallel_tool_calls", True)  # OpenAI's: one call at a time, which the answers show
+        if at_once is False and any(len(turn.get("tool_calls", ())) > 1 for turn in turns):
+            raise BadRow("'parallel_tool_calls' is false, and an answer has several calls")
         if not self.answered and turns[-1]["role"] == "assistant":
             turns = turns[:-1]
         check_turns(turns, self.answered)
@@ -316,23 +324,41 @@ def read_tools(value: Any) -> list[Row]:
         raise BadRow("'tools' is not a list of functions")
     tools = []
     for tool in value:
-        function = tool.get("function", tool) if isinstance(tool, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        function = _function(tool)
+        if function is None:
             raise BadRow("a tool needs a name: {'type': 'function', 'function': {'name', 'description', 'parameters'}}")
         tools.append({"type": "function", "function": function})
     return tools
 
 
+def _function(value: Any) -> Row | None:
+    """The function of a tool or of a call, in an object of its own or not; None where it has no name.
+
+    Raises BadRow for what stands beside it and would be lost.
+    """
+    if not isinstance(value, dict):
+        return None
+    function = value.get("function", {key: inner for key, inner in value.items() if key not in ("type", "id")})
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        return None
+    kind = value.get("type", "function")
+    beside = [key for key in holding(value) if key not in ("type", "id", "function")] if "function" in value else []
+    if kind != "function" or beside:
+        lost = ", ".join(map(repr, beside)) or f"a tool of the kind {kind!r}"
+        raise BadRow(f"nothing would be trained of {lost} beside {function['name']}; take it out")
+    return function
+
+
 def read_call(call: Any) -> Row:
     """{"type": "function", "function": {"name", "arguments"}}, its arguments an object. Raises BadRow."""
-    function = call.get("function", call) if isinstance(call, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+    function = _function(call)
+    if function is None:
         raise BadRow("a call of a tool needs a name and arguments")
     arguments = parsed(function.get("arguments"), "arguments")
     arguments = {} if arguments is None else arguments
     if not isinstance(arguments, dict):
         raise BadRow(f"the arguments of {function['name']} are no JSON object")
-    if more := [key for key in function if key not in ("name", "arguments", "id", "type")]:
+    if more := [key for key in function if key not in ("name", "arguments")]:
         raise BadRow(f"nothing would be trained of {', '.join(map(repr, more))} in a call; take it out")
     named = {"id": str(call["id"])} if call.get("id") is not None else {}
     return {**named, "type": "function", "function": {"name": function["name"], "arguments": arguments}}

@@ -77,8 +77,8 @@ def make_recipe(root: Path, name: str, source: Path, columns: Mapping[str, str],
     if not NAME.fullmatch(name):
         raise click.ClickException(f"{name!r} is no name; write a-z, 0-9, _ and -")
     if unknown := sorted(set(columns.values()) - {*KEYS, IGNORE}):
-        known = f"{', '.join(KEYS)}, {IGNORE}"
-        raise click.ClickException("\n".join(wrapped(f"{', '.join(unknown)} is no form's key; known are {known}")))
+        keys = f"{', '.join(KEYS)}, {IGNORE}"
+        raise click.ClickException("\n".join(wrapped(f"{', '.join(unknown)} is no form's key; known are {keys}")))
     if recipe.exists():
         raise click.ClickException(f"{recipe} is there already; choose another name, or remove it")
     if not (root / base / "base.yaml").is_file():

@@ -13,6 +13,7 @@ from tests.conftest import ENVIRONMENT, ROOT, Project, copy_project
 from tests.servers.arxiv_server import LICENCE, serve
 from tests.servers.teacher_server import Server
 from tests.servers.teacher_server import serve as serve_teacher
+from tests.small_base import write_small_base
 from tests.teaching import flags, settings
 from tuneline.files import read_jsonl
 
@@ -60,14 +61,15 @@ def test_a_loopback_arxiv_becomes_rows(tmp_path: Path) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Two voices of the recipe on four papers, a few steps each, asking a teacher on loopback."""
+    """Two voices of the recipe on four papers, a few steps each of a base that knows nothing, a teacher on loopback."""
     project = copy_project(tmp_path / "project")
+    write_small_base(project.root / "models/small", max_position_embeddings=2048)
     params = yaml.safe_load((project.root / "params.yaml").read_text("utf-8"))
     adapters = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["adapters"]
     params["recipes"] = ["papers"]
     params["adapters"] = {name: adapters[name] for name in VOICES}
     for adapter in params["adapters"].values():
-        adapter["max-new-tokens"] = "auto"
+        adapter |= {"base": "models/small", "max-new-tokens": "auto"}
         adapter["train"] |= {"epochs": 0.2}
     params["prices"]["price"] = ["m=1/1"]
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")

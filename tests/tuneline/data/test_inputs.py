@@ -513,3 +513,13 @@ def test_each_line_may_be_the_messages_of_a_row(tmp_path: Path) -> None:
 def test_a_few_accents_among_latin_letters_are_cp1252(tmp_path: Path, text: str) -> None:
     content = f"text;label\n{text}\nok;other\n"
     assert read_text(write(tmp_path, "a.csv", content.encode("cp1252"))) == content
+
+
+def test_a_file_that_is_one_object_is_whole_for_a_reader_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "a.json", '{"Stop": [{"text": "a"}, {"text": "b"}]}')
+    assert list(read_records(path, unwrap=False)) == [(1, {"Stop": [{"text": "a"}, {"text": "b"}]})]
+    assert capsys.readouterr().err == ""
+    assert [record for _, record in read_records(path)] == [{"text": "a"}, {"text": "b"}]
+    assert capsys.readouterr().err == f"{path}: rows are those of Stop\n"

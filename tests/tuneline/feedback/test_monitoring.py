@@ -278,6 +278,8 @@ def ask(url: str, path: str, **fields: str) -> Any:
         with urllib.request.urlopen(f"{url}{path}?{urllib.parse.urlencode(fields)}", timeout=30) as answer:
             return json.loads(answer.read())["data"]
     except urllib.error.HTTPError as error:
+        if error.code == 503:
+            raise  # it starts; who waits for it asks again
         raise AssertionError(f"{fields}: {error.read().decode()}") from None
 
 

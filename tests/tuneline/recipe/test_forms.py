@@ -91,6 +91,8 @@ def test_tools_and_their_calls_are_as_templates_expect_them(arguments: Any, tool
         {"from": "gpt", "value": "yes"},
     ]
     assert read_form({"conversations": sharegpt, "tools": tools})["messages"] == [ASK, CALLING, GIVEN, YES]
+    assert read_form({"messages": messages, "tools": tools, "parallel_tool_calls": False}) == row
+    assert read_form({"messages": messages, "tools": [{"type": "function", **FUNCTION}]}) == row
     old = {"role": "assistant", "function_call": {"name": "weather", "arguments": arguments}}
     assert read_form({"messages": [ASK, old], "functions": [FUNCTION]}) == {"messages": [ASK, CALLING], "tools": [TOOL]}
     two = {"from": "function_call", "value": '[{"name": "weather", "arguments": {"town": "Lyon"}}, {"name": "now"}]'}
@@ -151,6 +153,11 @@ def test_a_row_that_ends_with_a_call_asks_and_answers() -> None:
          "the arguments of f are no JSON object"),
         ({"messages": [ASK, YES], "tools": [TOOL], "functions": [FUNCTION]}, "a row has 'tools' and 'functions'"),
         ({"messages": [ASK, YES], "tools": [{"type": "function"}]}, "a tool needs a name"),
+        ({"messages": [ASK, YES], "tools": [{**TOOL, "cost": 1}]}, "nothing would be trained of 'cost' beside weather"),
+        ({"messages": [ASK, YES], "tools": [{"type": "custom", "name": "x"}]}, "a tool of the kind 'custom' beside x"),
+        ({"messages": [ASK, {**CALLING, "tool_calls": [{**CALL, "index": 1}]}]}, "trained of 'index' beside weather"),
+        ({"messages": [ASK, {**CALLING, "tool_calls": [CALL, CALL]}], "tools": [TOOL], "parallel_tool_calls": False},
+         "'parallel_tool_calls' is false, and an answer has several calls"),
         ({"messages": [{"from": "human", "role": "user", "content": "a"}, YES]}, "a message has 'role' and 'from'"),
         ({"text": "ask", "label": ""}, "'label' is empty"),
         ({"prompt": "ask", "response": "yes", "split": "holdout"}, "split 'holdout' is none of train, "),
