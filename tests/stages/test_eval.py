@@ -57,7 +57,7 @@ def answer(facts):
 
 def write(folder: Path, eval_: dict[str, Any] | None = None, **doors: str) -> Path:
     """A recipe; `doors` are files of its Python."""
-    recipe = write_recipe(folder)
+    recipe = write_recipe(folder, eval={"measures": "json", "intent": "type"})
     (recipe / "schema.json").write_text(json.dumps(SCHEMA))
     if eval_:
         whole = yaml.safe_load((recipe / "recipe.yaml").read_text("utf-8"))

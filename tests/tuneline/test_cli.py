@@ -42,8 +42,9 @@ def test_predict_is_what_eval_saw(ran_project: Project) -> None:
     line = (ran_project.root / "metrics/query_json/predictions.jsonl").read_text("utf-8").splitlines()[0]
     row = json.loads(line)
     query = row["messages"][-1]["content"]
-    done = tuneline(ran_project, "predict", "--adapter", "adapters/query_json", "--max-new-tokens", "16", query)
-    assert done.stdout.rstrip("\n") == row["tuned"].rstrip("\n")
+    done = tuneline(ran_project, "predict", "--adapter", "adapters/query_json", query)
+    assert row["tuned"]
+    assert done.stdout.startswith(row["tuned"])  # up to what an answer may have there
 
 
 @pytest.mark.parametrize(

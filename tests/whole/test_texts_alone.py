@@ -48,7 +48,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage("curate", *judge, recipe=recipe, rows=to / "extract", out=to / "curate", drops=to / "x", metrics=to / "m",
           reasons=to / "r", answers=to / "log")  # fmt: skip
     stage("trim", rows=to / "curate", recipe=recipe, base=base, out=to / "trim", drops=to / "x", metrics=to / "m",
-          preamble=to / "preamble.json", adapter="texts", max_tokens=512, over_long="drop")  # fmt: skip
+          preamble=to / "preamble.json", adapter="texts", max_tokens=512)  # fmt: skip
     stage("split", rows=to / "trim", recipe=recipe, out=to / "split", metrics=to / "m", held_out=0.3, seed=0)
     stage("format", split=to / "split", preamble=to / "preamble.json", base=base, chat=to / "chat",
           tokens=to / "tokens", metrics=to / "m", max_new_tokens="auto")  # fmt: skip

@@ -205,8 +205,8 @@ def test_a_table_that_is_none(tmp_path: Path, content: str | None, says: str) ->
     ("schema", "items", "says"),
     [
         ("{", None, "answer.json: Expecting property name"),
-        ('{"type": "objekt"}', None, "answer.json: 'objekt' is not valid under any of the given schemas"),
-        ("[]", None, "answer.json: [] is not of type 'object', 'boolean'"),
+        ('{"type": "objekt"}', None, "answer.json: $.type: 'objekt' is not valid under any of the given schemas"),
+        ("[]", None, "answer.json: $: [] is not of type 'object', 'boolean'"),
         ("true", None, "answer.json: a schema here is an object, this is bool"),
         ('{"type": "array"}', None, "answer.json: an answer is an object; its type is another"),
         (json.dumps(PAIR), "rows", "answer.json: has no required list 'rows'"),
