@@ -11,7 +11,7 @@ ADAPTER ?= adapters/query_json
 SETUP := pyproject.toml constraints.txt
 # Columns that `make experiments` leaves out; a pattern counts from a name's start. A path is a dependency; with a colon
 # it is a figure or a knob of that file, as in metrics/snips/format.json:train.tokens.
-DEPENDENCIES := ^(data|models|adapters|recipes|stages|tuneline)/[^:]*$$
+DEPENDENCIES := ^(params\.yaml|(data|models|adapters|recipes|stages|tuneline)/[^:]*)$$
 COUNTS := ^(.*[:.])?(trainable_parameters|trained_tokens|tokens)$$
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 

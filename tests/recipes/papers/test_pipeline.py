@@ -92,7 +92,8 @@ def test_an_edited_prompt_costs_and_retrains_its_own_voice(project: Project) -> 
         assert server.stats()["requests"] == sections
     of_voices = {stage for stage in ran if "@papers" not in stage}
     assert of_voices == {
-        "trim@eli5", "trim@executive", "split@eli5", "split@executive", "format@eli5", "baseline@eli5", "train@eli5", "predict@eli5",
+        "trim@eli5", "trim@executive", "split@eli5", "split@executive", "format@eli5", "baseline@eli5", "train@eli5",
+        "predict@eli5",
         "eval@eli5", "eval@executive",  # the recipe's folder is one dep of eval, which loads no model
     }  # fmt: skip
     assert (project.root / "adapters/executive/adapter_model.safetensors").read_bytes() == kept
