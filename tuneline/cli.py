@@ -150,12 +150,10 @@ def doctor(adapter: str) -> None:
     """Look at the rows of ADAPTER as they would be trained, and at all that can be wrong with them without a model."""
     from tempfile import TemporaryDirectory
 
-    from tuneline.pipeline import stage_commands
-    from tuneline.starting.doctor import examine, option, show_rows, summary
+    from tuneline.starting.doctor import examine, show_rows, summary
 
     with TemporaryDirectory() as folder:
-        examine(Path(), adapter, Path(folder))
-        base = option(stage_commands(Path())[f"format@{adapter}"], "--base")
+        base = examine(Path(), adapter, Path(folder))
         for line in (*show_rows(Path(folder), adapter, base), "", *summary(Path(folder), adapter)):
             click.echo(line)
 

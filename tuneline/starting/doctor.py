@@ -1,6 +1,7 @@
 """An adapter's rows looked at without a model: its stages run into a folder that goes again, and three rows shown."""
 
 import importlib
+import json
 import os
 import shlex
 import shutil
@@ -22,8 +23,8 @@ SHOWN = 2000  # characters of a row, its middle left out
 OPENED, CLOSED = "⟦", "⟧"
 
 
-def examine(root: Path, adapter: str, folder: Path) -> None:
-    """Runs check, and extract to format, of an adapter, with everything that they write below `folder`.
+def examine(root: Path, adapter: str, folder: Path) -> Path:
+    """Runs check, and extract to format, of an adapter, with all that they write below `folder`; its base's folder.
 
     No strategy is asked for rows. Raises click.ClickException with the first fault, as the stage tells it.
     """
@@ -40,6 +41,7 @@ def examine(root: Path, adapter: str, folder: Path) -> None:
     run(commands[f"curate@{recipe}"], folder)
     for stage in ("trim", "split", "format"):
         run(commands[f"{stage}@{adapter}"], folder)
+    return option(commands[f"format@{adapter}"], "--base")
 
 
 def option(command: str, flag: str) -> Path:
@@ -111,8 +113,6 @@ def done_by_template(row: Row, text: str, chat: Chat) -> Iterator[str]:
 
 def summary(folder: Path, adapter: str) -> list[str]:
     """Lengths and sets, from the stages' own counts."""
-    import json
-
     counts: dict[str, Any] = json.loads((folder / f"metrics/{adapter}/format.json").read_text("utf-8"))
     test = len(read_jsonl(folder / f"data/{adapter}/split/test.jsonl"))
     sizes = ", ".join(
