@@ -93,7 +93,7 @@ def bare_trainer(run: Any) -> Any:
 
     settings = run.settings
     return SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(run.base.source, dtype=getattr(torch, settings.precision)),
+        model=AutoModelForCausalLM.from_pretrained(run.base.folder, dtype=getattr(torch, settings.precision)),
         args=SFTConfig(
             output_dir=str(run.checkpoints),
             max_steps=run.plan.steps,

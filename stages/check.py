@@ -22,6 +22,7 @@ from tuneline.files import whole_file
 
 NAME, PATH = re.compile("[a-z0-9][a-z0-9_-]*"), re.compile("[A-Za-z0-9][A-Za-z0-9._/-]*")
 QUANTIZATIONS, AUTO = ("none", "4bit"), "auto"
+BASES = "data/bases"  # where the stage `base` writes
 
 WHOLE, COUNT, FROM_0, ABOVE_0 = click.INT, click.IntRange(1), click.FloatRange(0), click.FloatRange(0, min_open=True)
 SHARE, TEXT, TRUTH, TEXTS = click.FloatRange(0, 1), click.STRING, click.BOOL, [click.STRING]
@@ -94,8 +95,8 @@ def adapter_faults(adapter: dict[str, Any], recipes: list[Any], root: Path) -> l
         found.append(f"recipe: {recipe!r} is not in recipes, which has {', '.join(map(str, recipes))}")
     if not is_full(PATH, base):
         found.append(f"base: {base!r} is no folder's name; write letters, digits, ., _, - and /")
-    elif not (root / base / "base.yaml").is_file():
-        found.append(f"base: there is no {base}/base.yaml; see models/tiny")
+    else:
+        found += base_faults(base, root)
     if adapter.get("quantization") not in QUANTIZATIONS:
         found.append(f"quantization: {adapter.get('quantization')!r} is none of {', '.join(QUANTIZATIONS)}")
     if most != AUTO and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
@@ -104,6 +105,20 @@ def adapter_faults(adapter: dict[str, Any], recipes: list[Any], root: Path) -> l
         found += knob_faults("train", adapter["train"], TRAIN)
     found += [f"{key}: unknown; known are {', '.join(ENTRIES)}" for key in adapter if key not in ENTRIES]
     return found
+
+
+def base_faults(base: str, root: Path) -> list[str]:
+    """A folder that is a base, or the output of the stage `base` for one that models/dvc.yaml lists."""
+    folder = root / base
+    if folder.parent == root / BASES:
+        if folder.name not in yaml.safe_load((root / "models/params.yaml").read_text("utf-8"))["bases"]:
+            return [f"base: {folder.name} is not in the list of models/params.yaml; add it, with models/{folder.name}"]
+        folder = root / "models" / folder.name
+    if not (folder / "base.yaml").is_file():
+        return [f"base: there is no {folder.relative_to(root)}/base.yaml; see models/tiny"]
+    if folder == root / base and not (folder / "config.json").is_file():
+        return [f"base: {base} has no config.json: if its weights are elsewhere, write {BASES}/{folder.name}"]
+    return []
 
 
 def knob_faults(name: str, section: Any, knobs: Mapping[str, Kind]) -> list[str]:

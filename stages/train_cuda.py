@@ -13,6 +13,7 @@ killed run goes on from its last checkpoint, which lies outside the outputs.
 """
 
 import json
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import click
 
 from tuneline.backends.cuda import load_model
+from tuneline.models.base import check_target
 from tuneline.training import Curves, Fitted, Run, training_command
 
 
@@ -42,6 +44,9 @@ def make_trainer(run: Run) -> Any:
 
     model = load_model(run.base, settings.quantization, settings.precision)
     model.config.use_cache = False
+    pattern = run.base.pattern(settings.target)
+    modules = [name for name, _ in model.named_modules()]
+    check_target(pattern, [name for name in modules if re.fullmatch(pattern, name)], modules)
     if settings.quantization == "4bit":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     on_cpu = not torch.cuda.is_available()
@@ -84,6 +89,9 @@ def make_trainer(run: Run) -> Any:
         peft_config=LoraConfig(**run.lora),
         callbacks=[LastStep()],
     )
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad:  # trl makes them bfloat16 on a base of 4 bits: most values would not move in a step
+            parameter.data = parameter.data.float()
     return trainer
 
 

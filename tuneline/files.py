@@ -43,6 +43,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield part
         for file in (part, *part.rglob("*")):
+            file.chmod(file.stat().st_mode | (0o555 if file.is_dir() else 0o444))  # safetensors lets none but the owner
             _sync(file)
         if path.exists():
             path.replace(old)

@@ -19,6 +19,7 @@ from stages.train_cuda import main as train
 from stages.trim import main as trim
 from tests.conftest import ROOT, Project
 
+LISTED = "bases: [far, gone]"
 ADAPTER = {"recipe": "one", "base": "models/b", "quantization": "none", "max-new-tokens": 16}
 BAD_NAMES = [
     "two words", " one", "one\n", "", "it's", 'say "so"', "$(touch pwned)", "${HOME}", "`touch pwned`", "a;b", "a|b",
@@ -49,6 +50,9 @@ def root(tmp_path: Path) -> Path:
     for path in ("recipes/one/recipe.yaml", "recipes/two-b_3/recipe.yaml", "models/b/base.yaml"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text("")
+    for name, content in {"b/config.json": "{}", "far/base.yaml": "", "params.yaml": LISTED}.items():
+        (tmp_path / "models" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "models" / name).write_text(content)
     return tmp_path
 
 
@@ -65,6 +69,7 @@ def check(root: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Result:
 def test_what_is_right_has_no_fault(root: Path) -> None:
     assert faults(params(("one", "two-b_3"), "0-mine_b", recipe="two-b_3", quantization="4bit"), root) == []
     assert faults(params(**{"max-new-tokens": "auto"}), root) == []
+    assert faults(params(base="data/bases/far"), root) == []
     assert faults({"recipes": [], "adapters": {}}, root) == []
     assert faults(yaml.safe_load((ROOT / "params.yaml").read_text("utf-8")), ROOT) == []
     assert faults(yaml.safe_load((ROOT / "benchmarks/params.yaml").read_text("utf-8")), ROOT) == []
@@ -91,6 +96,15 @@ def test_a_base_that_is_no_folders_name(base: Any, root: Path) -> None:
     ("changed", "said"),
     [
         ({"base": "models/none"}, "base: there is no models/none/base.yaml; see models/tiny"),
+        ({"base": "data/bases/gone"}, "base: there is no models/gone/base.yaml; see models/tiny"),
+        (
+            {"base": "data/bases/b"},
+            "base: b is not in the list of models/params.yaml; add it, with models/b",
+        ),
+        (
+            {"base": "models/far"},
+            "base: models/far has no config.json: if its weights are elsewhere, write data/bases/far",
+        ),
         ({"quantization": "8bit"}, "quantization: '8bit' is none of none, 4bit"),
         ({"quantization": None}, "quantization: None is none of none, 4bit"),
         (
@@ -264,7 +278,7 @@ def test_all_that_is_right_has_the_same_bytes(root: Path, monkeypatch: pytest.Mo
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """DVC's project with this one's dvc.yaml, code, a recipe and a base."""
     project = Project(tmp_path_factory.mktemp("project"))
-    for name in ("stages", "tuneline", "recipes/query_json", "models/tiny"):
+    for name in ("stages", "tuneline", "recipes/query_json", "models"):
         shutil.copytree(ROOT / name, project.root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy2(ROOT / name, project.root / name)

@@ -22,7 +22,7 @@ def resolved_stages(
     tmp_path: Path, backend: str, folder: str = ".", overrides: dict[str, object] | None = None
 ) -> dict[str, dict]:
     """Name → {cmd, deps} as DVC resolves them, with a backend in place of the committed one, and other knobs."""
-    for name in ("dvc.yaml", ".dvcignore", ".dvc/config"):
+    for name in ("dvc.yaml", "models/dvc.yaml", "models/params.yaml", ".dvcignore", ".dvc/config"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), encoding="utf-8")
     for recipe in (ROOT / "recipes").iterdir():
@@ -225,7 +225,7 @@ def test_the_ministral_preset_is_what_it_says(tmp_path: Path) -> None:
     flags = importlib.import_module(words[2]).main.make_context("train", words[3:]).params
     assert flags["rank"] * flags["scale"] == 32  # alpha
     wanted = {
-        "base_folder": Path("models/ministral-3-3b-base"),
+        "base_folder": Path("data/bases/ministral-3-3b-base"),
         "quantization": "4bit",
         "rank": 16,
         "dropout": 0.05,

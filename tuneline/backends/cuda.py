@@ -2,10 +2,15 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
+from safetensors import SafetensorError, safe_open
+
+from tuneline.models.adapter import WEIGHTS
 from tuneline.models.base import Base
 
 # Read when torch loads. On a CPU that has other work too, threads that wait by spinning without an
@@ -19,23 +24,69 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 
 def load_model(base: Base, quantization: str, precision: str = "float32") -> Any:
-    """The base on the device. 4bit is NF4 with bfloat16 arithmetic, on CUDA and on the CPU."""
+    """The base on the device. 4bit is NF4, its scales in 8 bits, with bfloat16 arithmetic, on CUDA and on the CPU.
+
+    Raises click.ClickException when the class is unknown, or a weight is missing, left over or of another shape:
+    the layer would be a random one.
+    """
     import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig, GenerationConfig
 
     quiet_libraries()
     config = None
     if quantization == "4bit":
-        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+        config = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(
-        base.source,
-        revision=base.revision,
-        dtype=getattr(torch, precision),
-        quantization_config=config,
-        device_map={"": device},
-    )
+    try:
+        model, found = model_class(base).from_pretrained(
+            base.folder,
+            dtype=getattr(torch, precision),
+            quantization_config=config,
+            device_map={"": device},
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # told below, with the other faults
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise click.ClickException(f"{base.folder}: {' '.join(str(error).split())}") from None
+    _check_loaded(base, found)
+    model.generation_config = GenerationConfig()  # the base's own may repeat less, or draw: greedy is greedy
     return model.eval()
+
+
+def model_class(base: Base) -> Any:
+    """The class of transformers that loads the base, a model that sees pictures too; no code of the base's is run.
+
+    Raises click.ClickException for one that transformers has no class for.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    try:
+        config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise click.ClickException(f"{base.folder}: {' '.join(str(error).split())}") from None
+    for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
+        if type(config) in auto._model_mapping:
+            return auto
+    raise click.ClickException(f"{base.folder}: transformers has no language model of {type(config).__name__}")
+
+
+def _check_loaded(base: Base, found: dict[str, Any]) -> None:
+    kinds = {"missing": "are missing", "unexpected": "have no place", "mismatched": "are of another shape"}
+    faults = []
+    for kind, words in kinds.items():
+        names = sorted(key if isinstance(key, str) else key[0] for key in found[f"{kind}_keys"])
+        if names:
+            faults.append(f"{len(names)} {words}, such as {names[0]}")
+    if faults:
+        raise click.ClickException(
+            f"{base.folder}: of the weights, {'; '.join(faults)}; config.json and the weights are not of one model"
+        )
 
 
 def vocabulary(model: Any) -> int:
@@ -57,18 +108,47 @@ def quiet_libraries() -> None:
 
 
 def load_adapter(model: Any, folder: Path) -> Any:
+    """Raises click.ClickException when the adapter is of another base."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, str(folder)).eval()
+    with _fitting(folder):
+        loaded = PeftModel.from_pretrained(model, str(folder))
+        _check_places(loaded, folder, "default")
+    return loaded.eval()
 
 
 def switch_adapter(model: Any, folder: Path) -> Any:
-    """Another adapter on the loaded base, in place; a base with an adapter is given."""
+    """Another adapter on the loaded base, in place; a base with an adapter is given.
+
+    Raises click.ClickException when the adapter is of another base.
+    """
     name = folder.resolve().as_posix().replace(".", "_")  # of a module, which takes no dot
     if name not in model.peft_config:
-        model.load_adapter(str(folder), adapter_name=name)
+        with _fitting(folder):
+            model.load_adapter(str(folder), adapter_name=name)
+            _check_places(model, folder, name)
     model.set_adapter(name)
     return model.eval()
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
+        raise click.ClickException(f"{folder} does not fit its base: {' '.join(str(error).split())[:300]}") from None
+
+
+def _check_places(model: Any, folder: Path, name: str) -> None:
+    """peft leaves a layer without weights as it was, and weights without a layer out; both say nothing."""
+    from peft import get_peft_model_state_dict
+
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 # no mapping
+    places = get_peft_model_state_dict(model, adapter_name=name)
+    wrong = dict(stored.items() ^ {key: tuple(tensor.shape) for key, tensor in places.items()}.items())
+    if wrong:
+        raise ValueError(f"{len(wrong)} LoRA weights are missing, left over or of another shape, such as {min(wrong)}")
 
 
 def generate(

@@ -9,26 +9,27 @@ from typing import Any
 import click
 
 from tuneline.models.adapter import WEIGHTS
-from tuneline.models.base import Base
+from tuneline.models.base import Base, check_target
 
 GROUP = 64  # weights that share a scale in 4bit
+TOWERS = ("model.language_model.", "language_model.model.")  # a language model beside others: transformers', mlx-lm's
 
 
 def load_model(base: Base, quantization: str, precision: str = "float32") -> Any:
-    """The base on the device, frozen. 4bit is mlx's own, of linear layers, with `precision` arithmetic."""
+    """The base on the device, frozen. 4bit is mlx's own, of linear layers, with `precision` arithmetic.
+
+    Raises click.ClickException when mlx-lm has no class for it, or a weight is missing, left over or of another shape.
+    """
     import mlx.core as mx
     import mlx.nn as nn
-    from huggingface_hub import snapshot_download
     from mlx_lm.utils import load_model
 
     if mx.default_device() == mx.cpu:
         mx.disable_compile()  # there it runs g++ for every fused kernel, and saves little
-    folder = base.folder
-    if base.id:
-        files = ["*.json", "model*.safetensors"]
-        folder = Path(snapshot_download(base.id, revision=base.revision, allow_patterns=files))
-    # Lazily: each weight goes through its conversion before the next one is read.
-    model, _ = load_model(folder, lazy=True, model_config=_rope(folder))
+    try:  # lazily: each weight goes through its conversion before the next one is read
+        model, _ = load_model(base.folder, lazy=True, model_config=_rope(base.folder))
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise click.ClickException(f"{base.folder}: mlx-lm: {' '.join(str(error).split())[:300]}") from None
     model.set_dtype(getattr(mx, precision))
     if quantization == "4bit":
         nn.quantize(model, group_size=GROUP, bits=4, class_predicate=_quantizable)
@@ -68,7 +69,7 @@ def add_lora(model: Any, pattern: str, rank: int, scale: float, dropout: float) 
     """LoRA layers, float32 and trainable, where a module's path is a full match of `pattern`.
 
     They are drawn from mlx's global generator, the only one that its layers take: seed it first.
-    Raises click.ClickException when the pattern finds nothing, or what is not linear.
+    Raises click.ClickException when the pattern finds nothing, what is not linear, or is outside the language model.
     """
     import re
 
@@ -78,10 +79,12 @@ def add_lora(model: Any, pattern: str, rank: int, scale: float, dropout: float) 
 
     modules = dict(model.named_modules())
     paths = sorted(path for path in modules if re.fullmatch(pattern, path))
+    check_target(pattern, paths, modules)
     wrong = [path for path in paths if not isinstance(modules[path], nn.Linear | nn.QuantizedLinear)]
-    if wrong or not paths:
-        what = f"{', '.join(wrong)}: no linear layer" if wrong else "no module of the base as mlx-lm names them"
-        raise click.ClickException(f"LoRA target {pattern!r} finds {what}; correct base.yaml")
+    if wrong:
+        raise click.ClickException(
+            f"LoRA target {pattern!r} finds {', '.join(wrong)}: no linear layer; correct base.yaml"
+        )
     layers = [(path, LoRALinear.from_base(modules[path], rank, dropout, scale)) for path in paths]
     model.update_modules(tree_unflatten(layers))
     return model
@@ -122,14 +125,14 @@ def peft_weights(model: Any) -> dict[str, Any]:
 
     weights = {}
     for name, tensor in tree_flatten(model.trainable_parameters()):
-        path, _, kind = name.rpartition(".lora_")
+        path, _, kind = name.replace(*reversed(TOWERS)).rpartition(".lora_")
         weights[f"base_model.model.{path}.lora_{kind.upper()}.weight"] = np.ascontiguousarray(np.array(tensor).T)
     return dict(sorted(weights.items()))
 
 
 def _mlx_name(name: str) -> str:
     path, _, kind = name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".lora_")
-    return f"{path}.lora_{kind.lower()}"
+    return f"{path}.lora_{kind.lower()}".replace(*TOWERS)
 
 
 def generate(

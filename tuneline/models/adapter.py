@@ -56,7 +56,7 @@ def write_adapter(
     folder: Path, config: dict[str, Any], adapter: Adapter, base: Base, system: str, schema: Path
 ) -> None:
     """Everything but the weights, which the trainer writes as WEIGHTS."""
-    peft = {"peft_type": "LORA", "base_model_name_or_path": base.source, "revision": base.revision, **config}
+    peft = {"peft_type": "LORA", "base_model_name_or_path": base.name, "revision": base.revision, **config}
     write_json(folder / "adapter_config.json", {**dict(sorted(peft.items())), "inference_mode": True})
     write_json(folder / "adapter.json", json.loads(adapter.model_dump_json()))
     (folder / "system.md").write_text(f"{system}\n", encoding="utf-8")

@@ -294,7 +294,7 @@ def load_chat(base: Base, preamble: Preamble = NONE) -> Chat:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base.source, revision=base.revision)
+        tokenizer = AutoTokenizer.from_pretrained(base.folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise click.ClickException(f"{base.folder}: no tokenizer: {' '.join(str(error).split())}") from None
     if not tokenizer.is_fast or not tokenizer.chat_template:
