@@ -87,7 +87,7 @@ def answers_of(adapters: list[Path], rows: list[Row], batch_size: int, max_new_t
     asked = [row["messages"][:-1] for row in rows]
     system = (ROOT / "recipes/summaries/system.md").read_text("utf-8").strip()
     backend = read_adapter(adapters[0]).backend if adapters else "cuda"
-    base = Predictor(backend, read_base(BASE), "none", Preamble(system))
+    base = Predictor(backend, read_base(BASE), "none", "float32", Preamble(system))
     said = {"base": base.answer(asked, batch_size, max_new_tokens, "base")}
     for adapter in adapters:
         questions = [{"messages": messages} for messages in asked]

@@ -1,7 +1,7 @@
 """Test rows → what the untuned base answers to them, or the bits of those that are only text; no LoRA knob reruns this.
 
     python -m stages.baseline --backend cuda --base models/tiny --quantization none \\
-        --preamble data/query_json/preamble.json --test data/query_json/split/test.jsonl \\
+        --precision bfloat16 --preamble data/query_json/preamble.json --test data/query_json/split/test.jsonl \\
         --schema recipes/query_json/schema.json --out data/query_json/baseline.jsonl \\
         --batch-size 64 --max-new-tokens 192 --no-constrain
 """
@@ -20,6 +20,7 @@ from tuneline.rendering.preamble import read_preamble
 @click.option("--backend", type=click.Choice(["cuda", "mlx"]), required=True)
 @click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--quantization", type=click.Choice(["none", "4bit"]), required=True)
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True, help="As in training.")
 @click.option("--preamble", "preamble_path", type=click.Path(path_type=Path), required=True)
 @click.option("--test", type=click.Path(path_type=Path), required=True)
 @click.option("--schema", type=click.Path(path_type=Path), required=True)
@@ -29,6 +30,7 @@ def main(
     backend: str,
     base_folder: Path,
     quantization: str,
+    precision: str,
     preamble_path: Path,
     test: Path,
     schema: Path,
@@ -38,7 +40,8 @@ def main(
     constrain: bool,
 ) -> None:
     held = schema if constrain else None
-    predictor = Predictor(backend, read_base(base_folder), quantization, read_preamble(preamble_path), schema=held)
+    base, preamble = read_base(base_folder), read_preamble(preamble_path)
+    predictor = Predictor(backend, base, quantization, precision, preamble, schema=held)
     write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, "base")
 
 

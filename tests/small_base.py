@@ -81,4 +81,6 @@ def write_target(folder: Path, kind: str) -> None:
     )
     path = folder / "base.yaml"
     head, _, _ = path.read_text("utf-8").partition("target:")
-    path.write_text(f"{head}target:\n  linear: {layers}{modules}\n  attention: {layers}self_attn\\..*\n", "utf-8")
+    path.write_text(
+        f"{head}target:\n  linear: {layers}{modules}\n  attention: {layers}self_attn\\.(q|k|v|o|qkv)_proj\n", "utf-8"
+    )

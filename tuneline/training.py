@@ -199,7 +199,13 @@ def training_command(backend: str, packages: tuple[str, ...], fit: Callable[[Run
         with RunLog(state, f"train_{backend}", out.name) as record:
             fitted = fit(run)
             record["device"] = fitted.device
-        adapter = Adapter(base=base_folder, quantization=settings.quantization, backend=backend, prefix=preamble.prefix)
+        adapter = Adapter(
+            base=base_folder,
+            quantization=settings.quantization,
+            precision=settings.precision,
+            backend=backend,
+            prefix=preamble.prefix,
+        )
         with whole_folder(out) as part:
             fitted.save(part / WEIGHTS)
             write_adapter(part, run.lora, adapter, base, preamble.system, schema)

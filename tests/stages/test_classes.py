@@ -79,7 +79,13 @@ def test_a_class_is_trained_and_asked(kind: str, backend: str, place: Path) -> N
     adapter = train(place, backend, base)
     asked = {"backend": backend, "test": place / "test.jsonl", "batch-size": 2, "max-new-tokens": 3}
     run(predict, {**asked, "adapter": adapter, "out": place / "tuned.jsonl"}, "--no-constrain")
-    plain = {"base": base, "quantization": "none", "preamble": place / "preamble.json", "schema": place / "schema.json"}
+    plain = {
+        "base": base,
+        "quantization": "none",
+        "precision": "float32",
+        "preamble": place / "preamble.json",
+        "schema": place / "schema.json",
+    }
     run(baseline, {**asked, **plain, "out": place / "base.jsonl"}, "--no-constrain")
     tuned, untuned = (read_jsonl(place / name) for name in ("tuned.jsonl", "base.jsonl"))
     assert [row["id"] for row in tuned] == ["0", "1", "2"]

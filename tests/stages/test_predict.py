@@ -74,7 +74,7 @@ def test_the_adapters_folder_says_how_it_is_asked(adapter: Path, work: Path, tmp
     base = read_base(work / "models/small")
     asked = [row["messages"][:-1] for row in ROWS]
     said = {
-        preamble: Predictor("cuda", base, "none", preamble, adapter).answer(asked, 1, 8, "")
+        preamble: Predictor("cuda", base, "none", "float32", preamble, adapter).answer(asked, 1, 8, "")
         for preamble in (PREAMBLE, Preamble())
     }
     assert [one["answer"] for one in answers(tmp_path)] == said[PREAMBLE] != said[Preamble()]
@@ -117,7 +117,13 @@ def ask_base(
     write_jsonl(to / "test.jsonl", rows)
     preamble.write(to / "preamble.json")
     (to / "schema.json").write_text(json.dumps(SCHEMA))
-    flags = {"backend": "cuda", "base": base, "quantization": "none", "schema": to / "schema.json"}
+    flags = {
+        "backend": "cuda",
+        "base": base,
+        "quantization": "none",
+        "precision": "float32",
+        "schema": to / "schema.json",
+    }
     flags |= {"preamble": to / "preamble.json", "test": to / "test.jsonl", "out": to / "answers.jsonl", **PREDICT}
     flags |= {name.replace("_", "-"): value for name, value in changed.items()}
     return CliRunner().invoke(baseline, words(flags, constrain))
@@ -131,7 +137,7 @@ def test_the_base_is_asked_under_the_preamble_of_trim(base: Path, tmp_path: Path
         assert [one["id"] for one in answers(tmp_path / name)] == [row["id"] for row in ROWS]
         said[name] = [one["answer"] for one in answers(tmp_path / name)]
     dressed = [PREAMBLE.before(row["messages"][:-1]) for row in ROWS]
-    predictor = Predictor("cuda", read_base(base), "none", Preamble())
+    predictor = Predictor("cuda", read_base(base), "none", "float32", Preamble())
     assert said["same"] == predictor.answer(dressed, 3, 8, "") != said["bare"]
     assert len(set(said["same"])) == len(ROWS)
 
@@ -213,10 +219,9 @@ def test_what_is_longer_than_the_context_is_one_line(what: str, base: Path, tmp_
 def test_a_batch_that_is_scored_holds_so_many_tokens_and_no_more() -> None:
     """However many rows it may have: a large vocabulary times long rows would not fit."""
     sizes = [1, 1, 2, 5, 9, 9]
-    found = list(_batches(list(range(6)), 3, sizes.__getitem__, 10))
-    assert found == [[0, 1, 2], [3], [4], [5]]
-    assert list(_batches([0, 1, 2], 2)) == [[0, 1], [2]]
-    assert list(_batches([], 2)) == []
+    assert list(_batches([[0] * size for size in sizes], 3, 10)) == [[0, 1, 2], [3], [4], [5]]
+    assert list(_batches([[0]] * 3, 2, 10)) == [[0, 1], [2]]
+    assert list(_batches([], 2, 10)) == []
 
 
 # How long an answer may be

@@ -187,7 +187,7 @@ def test_batches_cover_every_row_once_and_start_anywhere(place: Path) -> None:
 
 
 def test_a_batch_answers_as_one_by_one(place: Path, trained: Path) -> None:
-    predictor = Predictor("mlx", read_base(place / "base"), "none", PREAMBLE, trained)
+    predictor = Predictor("mlx", read_base(place / "base"), "none", "float32", PREAMBLE, trained)
     asked = [row["messages"][:1] for row in rows(9)]
     assert predictor.answer(asked, 9, 6, "") == predictor.answer(asked, 1, 6, "")
 
@@ -195,7 +195,7 @@ def test_a_batch_answers_as_one_by_one(place: Path, trained: Path) -> None:
 def test_constrained_answers_obey_the_schema(place: Path) -> None:
     import jsonschema
 
-    predictor = Predictor("mlx", read_base(place / "base"), "none", PREAMBLE, schema=place / "schema.json")
+    predictor = Predictor("mlx", read_base(place / "base"), "none", "float32", PREAMBLE, schema=place / "schema.json")
     for answer in predictor.answer([row["messages"][:1] for row in rows(3)], 2, 60, ""):
         jsonschema.validate(json.loads(answer), SCHEMA)
 

@@ -52,7 +52,15 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage("split", rows=to / "trim", recipe=recipe, out=to / "split", metrics=to / "m", held_out=0.3, seed=0)
     stage("format", split=to / "split", preamble=to / "preamble.json", base=base, chat=to / "chat",
           tokens=to / "tokens", metrics=to / "m", max_new_tokens="auto")  # fmt: skip
-    stage("baseline", "--no-constrain", backend="cuda", **model, out=to / "baseline.jsonl", **answered)
+    stage(
+        "baseline",
+        "--no-constrain",
+        backend="cuda",
+        precision="float32",
+        **model,
+        out=to / "baseline.jsonl",
+        **answered,
+    )
     knobs = FLAGS | {"epochs": 1, "evaluations": 1}
     stage("train_cuda", **knobs | model, tokens=to / "tokens", out=to / "adapter", curves=to / "curves",
           summary=to / "s", state=to / "state")  # fmt: skip

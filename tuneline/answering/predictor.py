@@ -1,7 +1,7 @@
 """Messages → answers, and texts → the bits that they cost, in batches, with the rendering that training used."""
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,15 @@ class Predictor:
         backend: str,
         base: Base,
         quantization: str,
+        precision: str,
         preamble: Preamble,
         adapter: Path | None = None,
         schema: Path | None = None,
     ) -> None:
         self.backend = importlib.import_module(f"tuneline.backends.{backend}")
+        self.writer = importlib.import_module(f"tuneline.answering.{backend}")
         self.chat, self.context = load_chat(base, preamble), base.context
-        self.model = self.backend.load_model(base, quantization)
+        self.model = self.backend.load_model(base, quantization, precision)
         if adapter:
             self.model = self.backend.load_adapter(self.model, adapter)
         self._hold_to(schema)
@@ -79,14 +81,11 @@ class Predictor:
         names = [row.get("where", f"question {number}") for number, row in enumerate(beside, 1)]
         self._check_fit(names, [len(prompt) + 1 for prompt in prompts])
 
-        def generate(batch: list[int]) -> list[str]:
-            ids = [prompts[i] for i in batch]
-            outputs = self.backend.generate(
-                self.model, self.chat.tokenizer, ids, max_new_tokens, self.chat.stop_ids, self.constrain
+        with _bar(len(prompts), label) as bar:
+            answers = self.writer.generate(
+                self.model, prompts, max_new_tokens, self.chat.stop_ids, batch_size, self.constrain, bar.update
             )
-            return [self.chat.tokenizer.decode(output, skip_special_tokens=True) for output in outputs]
-
-        return _in_batches(generate, _batches(_by_length(prompts), batch_size), len(prompts), label)
+        return [self.chat.tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
 
     def bits(self, rows: Sequence[Row], batch_size: int, label: str) -> list[float]:
         """Of each row that is only text: -log2 of the probability of its tokens, each given all before it, summed.
@@ -103,12 +102,13 @@ class Predictor:
         self._check_fit([f"text {number}" for number in range(1, len(texts) + 1)], [len(ids) - 1 for ids in texts])
         vocabulary = self.backend.vocabulary(self.model)
 
-        def score(batch: list[int]) -> list[float]:
-            return [round(bits, 4) for bits in self.backend.score(self.model, [texts[i] for i in batch])]
-
-        order = _by_length(texts)
-        batches = _batches(order, batch_size, lambda i: len(texts[i]) * vocabulary, LOGITS)
-        return _in_batches(score, batches, len(rows), label)
+        found = [0.0] * len(rows)
+        with _bar(len(rows), label) as bar:
+            for batch in _batches(texts, batch_size, LOGITS // vocabulary):
+                for at, bits in zip(batch, self.writer.score(self.model, [texts[at] for at in batch]), strict=True):
+                    found[at] = round(bits, 4)
+                bar.update(len(batch))
+        return found
 
     def _check_fit(self, names: Sequence[str], tokens: Sequence[int]) -> None:
         for name, count in zip(names, tokens, strict=True):
@@ -142,7 +142,8 @@ def open_adapter(folder: Path, constrain: bool, root: Path = Path()) -> Predicto
     adapter = read_adapter(folder)
     schema = folder / "schema.json" if constrain else None
     base = read_base(root / adapter.base)
-    return Predictor(adapter.backend, base, adapter.quantization, adapter_preamble(folder), folder, schema)
+    preamble = adapter_preamble(folder)
+    return Predictor(adapter.backend, base, adapter.quantization, adapter.precision, preamble, folder, schema)
 
 
 def adapter_preamble(folder: Path) -> Preamble:
@@ -185,35 +186,17 @@ class Voices:
         return self.predictor.answer(conversations, batch_size, max_new_tokens, folder.name, asked)
 
 
-def _by_length(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The places of the rows, the shortest first."""
-    return sorted(range(len(rows)), key=lambda at: (len(rows[at]), at))
-
-
-def _batches(
-    items: Sequence[int], size: int, cost: Callable[[int], int] = lambda item: 0, most: int = 0
-) -> Iterator[list[int]]:
-    """At most `size` of the items at a time, and no more than cost `most` together, each as the last; at least one."""
+def _batches(texts: Sequence[Sequence[int]], size: int, most: int) -> Iterator[list[int]]:
+    """The places of the texts, the shortest first: at most `size` at a time, and `most` tokens with their padding."""
     batch: list[int] = []
-    for item in items:
-        if batch and (len(batch) == size or (len(batch) + 1) * cost(item) > most > 0):
+    for at in sorted(range(len(texts)), key=lambda at: (len(texts[at]), at)):
+        if batch and (len(batch) == size or (len(batch) + 1) * len(texts[at]) > most):
             yield batch
             batch = []
-        batch.append(item)
+        batch.append(at)
     if batch:
         yield batch
 
 
-def _in_batches(make: Callable[[list[int]], list[Any]], batches: Iterable[list[int]], count: int, label: str) -> list:
-    """What `make` gives for the places of each batch, in the order of the places."""
-    made: list[Any] = [None] * count
-    with click.progressbar(length=count, label=label, file=_stderr()) as bar:
-        for batch in batches:
-            for at, one in zip(batch, make(batch), strict=True):
-                made[at] = one
-            bar.update(len(batch))
-    return made
-
-
-def _stderr() -> Any:
-    return click.get_text_stream("stderr")
+def _bar(count: int, label: str) -> Any:
+    return click.progressbar(length=count, label=label, file=click.get_text_stream("stderr"))

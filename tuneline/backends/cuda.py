@@ -1,8 +1,7 @@
-"""transformers and peft: loads a base and an adapter, answers and scores in batches. CUDA, or the CPU."""
+"""transformers and peft: loads a base and an adapter. CUDA, or the CPU."""
 
-import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 # Nothing here is compiled. bitsandbytes, which peft imports, would load torch's compiler for its kernels of the CPU:
 # 3 s of each start, and a C++ compiler wanted later.
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-
-# Batches are left-padded: the answer starts at the same column in each row.
 
 
 def load_model(base: Base, quantization: str, precision: str = "float32") -> Any:
@@ -149,78 +146,3 @@ def _check_places(model: Any, folder: Path, name: str) -> None:
     wrong = dict(stored.items() ^ {key: tuple(tensor.shape) for key, tensor in places.items()}.items())
     if wrong:
         raise ValueError(f"{len(wrong)} LoRA weights are missing, left over or of another shape, such as {min(wrong)}")
-
-
-def generate(
-    model: Any,
-    tokenizer: Any,
-    prompts: list[list[int]],
-    max_new_tokens: int,
-    stop: list[int],
-    constrain: Callable[[], Any] | None,
-) -> list[list[int]]:
-    """One batch, greedily: the new ids of each prompt, up to the first of `stop`.
-
-    `constrain` makes a matcher for one answer (see constraint.py); None leaves the model free.
-    """
-    import torch
-    from transformers import GenerationConfig
-
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stop[0]
-    width = max(map(len, prompts))
-    ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=model.device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
-    config = GenerationConfig(do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=stop, pad_token_id=pad)
-    processors = [_Constrained([constrain() for _ in prompts], width)] if constrain else None
-    with torch.inference_mode():
-        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=processors)
-    return [_until(row[width:].tolist(), stop) for row in out]
-
-
-def score(model: Any, rows: list[list[int]]) -> list[float]:
-    """One batch: the bits of each row, -log2 of the probability of each token given all before it, summed.
-
-    The first token is given, and has none; a row has two or more.
-    """
-    import torch
-
-    width = max(map(len, rows)) - 1
-    ids = torch.tensor([row[:-1] + [0] * (width + 1 - len(row)) for row in rows], device=model.device)
-    mask = torch.tensor([[1] * (len(row) - 1) + [0] * (width + 1 - len(row)) for row in rows], device=model.device)
-    with torch.inference_mode():
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-        nats = [_nats(row, torch.tensor(ids[1:], device=model.device)) for row, ids in zip(logits, rows, strict=True)]
-    return [one / math.log(2) for one in nats]
-
-
-def _nats(logits: Any, wanted: Any) -> float:
-    """Of one row; what stands after it is padding."""
-    import torch
-
-    losses = torch.nn.functional.cross_entropy(logits[: len(wanted)].float(), wanted, reduction="none")
-    return losses.double().sum().item()
-
-
-def _until(ids: list[int], stop: list[int]) -> list[int]:
-    return ids[: next((i for i, token in enumerate(ids) if token in stop), len(ids))]
-
-
-class _Constrained:
-    """A logits processor: each row has its matcher, which forbids what its grammar forbids."""
-
-    def __init__(self, matchers: list[Any], width: int) -> None:
-        self.matchers, self.width = matchers, width
-
-    def __call__(self, ids: Any, scores: Any) -> Any:
-        import llguidance.torch as bits
-        import torch
-
-        masks = bits.allocate_token_bitmask(len(self.matchers), scores.shape[-1])
-        for row, matcher in enumerate(self.matchers):
-            if ids.shape[1] > self.width and not matcher.is_stopped():
-                matcher.consume_token(int(ids[row, -1]))
-            bits.fill_next_token_bitmask(matcher, masks, row)  # the end token alone once the answer is whole
-        # It would compile its kernel: that wants a C++ compiler, and an environment whose path has no space.
-        with torch.compiler.set_stance("force_eager"):
-            bits.apply_token_bitmask_inplace(scores, masks.to(scores.device))
-        return scores

@@ -1,8 +1,6 @@
-"""mlx and mlx-lm: loads a base and an adapter, answers and scores in batches. Apple silicon, or the CPU under Linux."""
+"""mlx and mlx-lm: loads a base and an adapter. Apple silicon, or the CPU under Linux."""
 
 import json
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,74 +131,3 @@ def peft_weights(model: Any) -> dict[str, Any]:
 def _mlx_name(name: str) -> str:
     path, _, kind = name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".lora_")
     return f"{path}.lora_{kind.lower()}".replace(*TOWERS)
-
-
-def generate(
-    model: Any,
-    tokenizer: Any,
-    prompts: list[list[int]],
-    max_new_tokens: int,
-    stop: list[int],
-    constrain: Callable[[], Any] | None,
-) -> list[list[int]]:
-    """One batch, greedily: the new ids of each prompt, up to the first of `stop`.
-
-    `constrain` makes a matcher for one answer (see constraint.py); None leaves the model free.
-    """
-    from mlx_lm.generate import BatchGenerator
-
-    size = len(prompts)
-    generator = BatchGenerator(
-        model, stop_tokens=[[token] for token in stop], prefill_batch_size=size, completion_batch_size=size
-    )
-    processors = [[_Constrained(constrain())] for _ in prompts] if constrain else None
-    rows = generator.insert(prompts, [max_new_tokens] * size, logits_processors=processors)
-    answers: dict[int, list[int]] = {row: [] for row in rows}
-    while responses := generator.next_generated():
-        for response in responses:
-            if response.finish_reason != "stop":
-                answers[response.uid].append(response.token)
-    generator.close()
-    return [answers[row] for row in rows]
-
-
-def score(model: Any, rows: list[list[int]]) -> list[float]:
-    """One batch: the bits of each row, -log2 of the probability of each token given all before it, summed.
-
-    The first token is given, and has none; a row has two or more.
-    """
-    import mlx.core as mx
-
-    width = max(map(len, rows)) - 1
-    logits = model(mx.array([row[:-1] + [0] * (width + 1 - len(row)) for row in rows]))
-    return [_nats(row, mx.array(ids[1:])) / math.log(2) for row, ids in zip(logits, rows, strict=True)]
-
-
-def _nats(logits: Any, wanted: Any) -> float:
-    """Of one row; what stands after it is padding."""
-    import mlx.core as mx
-    import mlx.nn as nn
-    import numpy as np
-
-    losses = nn.losses.cross_entropy(logits[: wanted.size].astype(mx.float32), wanted, reduction="none")
-    return float(np.array(losses).astype(np.float64).sum())
-
-
-class _Constrained:
-    """A logits processor of one row: its matcher forbids what the grammar forbids."""
-
-    def __init__(self, matcher: Any) -> None:
-        self.matcher, self.started = matcher, False
-
-    def __call__(self, ids: Any, scores: Any) -> Any:
-        import llguidance.numpy as bits
-        import mlx.core as mx
-        import numpy as np
-
-        if self.started and not self.matcher.is_stopped():
-            self.matcher.consume_token(ids[-1].item())
-        self.started = True
-        mask = bits.allocate_token_bitmask(1, scores.shape[-1])
-        bits.fill_next_token_bitmask(self.matcher, mask)  # the end token alone once the answer is whole
-        allowed = np.unpackbits(mask.view(np.uint8), bitorder="little")[: scores.shape[-1]]
-        return mx.where(mx.array(allowed.astype(bool)), scores, -mx.inf)

@@ -2,7 +2,7 @@
 
 adapter_config.json          peft's, keys and lists sorted, the base by its folder or Hub id
 adapter_model.safetensors    float32
-adapter.json                 base folder, quantization, backend that trained it, what stands before a question
+adapter.json                 base folder, quantization, precision, backend that trained it, the prefix of a question
 system.md schema.json        the recipe's, as they were when it was trained
 """
 
@@ -27,6 +27,7 @@ class Adapter(BaseModel):
 
     base: Path
     quantization: str
+    precision: str = "float32"  # of those from before it was told
     backend: str
     prefix: str
 

@@ -1,0 +1,83 @@
+"""Answers of both backends: what plain greedy generation gives, however rows share batches."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.small_base import CLASSES, write_class_base
+from tuneline.answering.cuda import _in_whole_batches, keeps_plain_cache
+from tuneline.models.base import read_base
+
+# Of unequal length, the longest in the middle: rows enter a batch that is shorter than they are, or longer.
+PROMPTS = [[(7 * at + n) % 2000 + 4 for n in range(length)] for at, length in enumerate((3, 9, 1, 40, 2, 17, 5, 31, 4))]
+STOP = [2]
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights so large that a small change of a position or a mask changes the answer."""
+    return write_class_base(tmp_path_factory.mktemp("base") / request.param, request.param, initializer_range=0.3)
+
+
+def alone(model: Any, prompt: list[int], most: int, stop: list[int]) -> list[int]:
+    """Without any cache: each token from all before it."""
+    import torch
+
+    ids = list(prompt)
+    with torch.inference_mode():
+        for _ in range(most):
+            token = int(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+            if token in stop:
+                break
+            ids.append(token)
+    return ids[len(prompt) :]
+
+
+def test_rows_that_share_a_batch_get_the_answers_that_each_gets_alone(base: Path) -> None:
+    from tuneline.answering.cuda import generate
+    from tuneline.backends.cuda import load_model
+
+    model = load_model(read_base(base), "none", "float32")
+    assert keeps_plain_cache(model)
+    free = [alone(model, prompt, 12, []) for prompt in PROMPTS]
+    stop = sorted({free[1][4], free[4][0], free[6][9]})  # so that rows end early, one at once
+    wanted = [alone(model, prompt, 12, stop) for prompt in PROMPTS]
+    assert len({len(answer) for answer in wanted}) > 1
+    for size in (1, 3, 4, 64):
+        counted: list[int] = []
+        assert generate(model, PROMPTS, 12, stop, size, None, counted.append) == wanted
+        assert sum(counted) == len(PROMPTS)
+
+
+def test_a_long_run_outgrows_its_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More columns than the buffers begin with, and rows that come in late."""
+    from tuneline.answering import cuda
+    from tuneline.backends.cuda import load_model
+
+    monkeypatch.setattr(cuda, "COLUMNS", 5)
+    model = load_model(read_base(write_class_base(tmp_path / "base", "llama", initializer_range=0.3)), "none")
+    wanted = [alone(model, prompt, 30, STOP) for prompt in PROMPTS]
+    for size in (2, 5):
+        assert cuda.generate(model, PROMPTS, 30, STOP, size, None, int) == wanted
+
+
+def test_a_model_that_keeps_more_of_a_row_is_asked_in_whole_batches(base: Path) -> None:
+    from tuneline.backends.cuda import load_model
+
+    model = load_model(read_base(base), "none", "float32")
+    counted: list[int] = []
+    wanted = [alone(model, prompt, 6, STOP) for prompt in PROMPTS]
+    assert _in_whole_batches(model, PROMPTS, 6, STOP, 4, None, counted.append) == wanted
+    assert counted == [4, 4, 1]
+
+
+def test_mlx_answers_as_each_gets_alone(base: Path) -> None:
+    generate = importlib.import_module("tuneline.answering.mlx").generate
+    load = importlib.import_module("tuneline.backends.mlx").load_model
+    model = load(read_base(base), "none", "float32")
+    one = [generate(model, [prompt], 12, STOP, 1, None, int)[0] for prompt in PROMPTS]
+    counted: list[int] = []
+    assert generate(model, PROMPTS, 12, STOP, 3, None, counted.append) == one
+    assert sum(counted) == len(PROMPTS)
