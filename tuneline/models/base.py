@@ -21,7 +21,9 @@ class Base(BaseModel):
     context: int = Field(gt=0, description="tokens")
     target: dict[str, str]
     date: datetime.date = Field(description="the day that a chat template is told is today")
-    template: str | None = Field(None, pattern=r"^[^/\\]+$", description="a file beside this one, not the tokenizer's own")
+    template: str | None = Field(
+        None, pattern=r"^[^/\\]+$", description="a file beside this one, not the tokenizer's own"
+    )
     template_options: dict[str, Any] | None = Field(None, alias="template-options", description="variables of it")
 
     @property

@@ -135,7 +135,7 @@ class Chat:
         try:
             return self.writer.turn(messages, tools)
         except Refused as reason:
-            raise _refusal(reason, messages) from None
+            raise _refusal(reason, row.get("messages", messages)) from None
         except Unfit as reason:
             raise click.ClickException(f"{_name(row)}: {reason}") from None
 

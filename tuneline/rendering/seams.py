@@ -36,7 +36,9 @@ class Coder:
     def label(self, text: str, spans: Sequence[Span], encoding: Any) -> list[Tokens]:
         """One of the whole text, and one of each answer whose prompt it does not show as it is given. Raises Unfit."""
         places = [_tokens_of(encoding, *span) for span in spans]
-        same = [self._is_prompt(text, start, encoding, first) for (start, _), (first, _) in zip(spans, places, strict=True)]
+        same = [
+            self._is_prompt(text, start, encoding, first) for (start, _), (first, _) in zip(spans, places, strict=True)
+        ]
         if all(same):
             return [_labelled(encoding.ids, places)]
         whole = [place for place, ok in zip(places, same, strict=True) if ok]

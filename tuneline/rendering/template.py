@@ -71,6 +71,7 @@ class Template:
             raise click.ClickException(f"line {error.lineno} does not parse: {error.message}") from None
         except (SyntaxError, RecursionError, OverflowError) as error:
             raise click.ClickException(f"it does not compile: {error}") from None
+        self.template.globals = dict(self.template.globals)  # else a chain of maps, walked through each time
         date_string = date.strftime("%d %b %Y")
         self.names = {**self.template.globals, **names, "date_string": date_string, **(options or {})}
 

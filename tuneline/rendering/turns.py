@@ -19,6 +19,10 @@ OPENED = re.compile(r"<think>(\s*)\Z")
 SEEN = 64  # characters of an answer's end that show where it stands
 ENDLESS = "the chat template writes no special token after an answer, so a model could not learn to stop; correct the template"
 NOTHING = "no token of it is trained: the chat template leaves the answer out; correct the template"
+UNASKED = (
+    "an answer stands before the first question, where the chat template cannot ask for one; give that answer "
+    "`weight: 0`, or take it out"
+)
 REWRITES = (
     "the chat template rewrites its answers, so that what was said is not what would be trained; take out of the "
     "answer what the template reads as a sign (such as </think>), or name a template in base.yaml that leaves answers be"
@@ -72,8 +76,9 @@ class Writer:
         """The last message as it is trained after the others. Raises Refused, and Unfit."""
         answer = messages[-1]
         thinking, said = self.habits.divided(answer)
-        prompt = self.prompt(messages[:-1], tools)
-        written = read_marks(self.template.write(self.habits.given(messages), tools))
+        given = self.habits.given(messages)
+        written = read_marks(self.template.write(given, tools))
+        prompt = self._asked(given[:-1], tools)
         begun = self._begin(prompt, written.text, thinking)
         if begun is None:
             tail, written = self._tails(messages, tools)
@@ -86,10 +91,20 @@ class Writer:
         if said and (written.content is None or written.content[0] < start):
             raise Unfit(REWRITES)
         more, end = self._end(messages, tools, written, start)
+        if more and more.strip() in self.special.findall(prompt)[-1:]:
+            raise Unfit(ENDLESS)  # it begins an answer too, and ends none
         target = lead + written.text[start:end] + more
         if thinking.strip() not in target:
             raise Unfit(THOUGHTLESS)
         return Turn(prompt, target, "" if more else written.text[end:])
+
+    def _asked(self, given: list[Row], tools: Sequence[Row] | None) -> str:
+        try:
+            return plain(self.template.write(given, tools, True))
+        except Refused:
+            if any(message["role"] == "user" for message in given):
+                raise
+            raise Unfit(UNASKED) from None
 
     def _begin(self, given: str, written: str, thinking: str) -> tuple[str, int] | None:
         """(what the answer begins with that is not written, where in `written` it goes on).

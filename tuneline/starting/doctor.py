@@ -58,7 +58,7 @@ def run(command: str, folder: Path) -> None:
 
 def three_rows(rows: list[Row], chat: Chat) -> list[Row]:
     """The shortest, the middle and the longest."""
-    sized = sorted(range(len(rows)), key=lambda at: (len(chat.render(rows[at])[-1][0]), at))
+    sized = sorted(range(len(rows)), key=lambda at: (sum(len(text) for text, _ in chat.render(rows[at])), at))
     places = dict.fromkeys((sized[0], sized[len(sized) // 2], sized[-1]))
     return [rows[at] for at in places]
 
