@@ -78,6 +78,8 @@ def main(
                 write_tokens(tokens, name, encoded)
                 counts[name] = count_tokens(len(rows), encoded)
                 show_pieces(pieces, name)
+        if chat.writer.habits.folds:
+            click.echo("the base's chat template takes no system message: system text stands before the first question")
         write_tokenizer_name(tokens, chat, base_folder)
     write_json(metrics, counts)
 

@@ -325,7 +325,7 @@ def _read_thinking(turn: Row, left: Row, content: Any) -> Any:
 def _thought(part: Row) -> Any:
     left = {name: value for name, value in part.items() if value is not None}
     found = [left.pop(key) for key in (left.pop("type"), "text", "value") if key in left]
-    if len(found) != 1 or (lost := holding(left)):
+    if len(found) != 1 or holding(left):
         raise BadRow(f"nothing would be trained of {', '.join(map(repr, part))} in a part of thinking; give its text")
     return _joined(found[0])
 

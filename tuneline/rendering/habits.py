@@ -57,7 +57,7 @@ class Habits:
         return message
 
     def divided(self, answer: Row) -> tuple[str, str]:
-        """(thinking, what else it says). Thinking within the text is left there where it is only text to the template."""
+        """(thinking, what else it says). Thinking within the text stays there where it is but text to the template."""
         content = answer["content"]
         if THINKING in answer or not (self.thinking or self.closes):
             return answer.get(THINKING, ""), content

@@ -77,8 +77,8 @@ class Coder:
         decode = self.backend.decode
         if decode(ids, skip_special_tokens=False) != decode(whole, skip_special_tokens=False):
             raise Unfit(
-                "the tokenizer joins the end of the generation prompt with the start of the answer, and cannot read the "
-                "two apart; name a `template` in base.yaml whose generation prompt ends in no white space"
+                "the tokenizer joins the end of the generation prompt with the start of the answer, and cannot read "
+                "the two apart; name a `template` in base.yaml whose generation prompt ends in no white space"
             )
         last = answer.char_to_token(len(before) + end - start - 1) - skipped
         first = len(ids) - (len(answer.ids) - skipped)

@@ -17,24 +17,34 @@ Span = tuple[int, int]  # characters, end excluded
 Rendered = tuple[str, list[Span]]  # a text, and what of it is trained
 OPENED = re.compile(r"<think>(\s*)\Z")
 SEEN = 64  # characters of an answer's end that show where it stands
-ENDLESS = "the chat template writes no special token after an answer, so a model could not learn to stop; correct the template"
+ENDLESS = (
+    "the chat template writes no special token after an answer, so a model could not learn to stop; correct the "
+    "template, or name one in base.yaml (`template`) that writes eos_token there"
+)
 NOTHING = "no token of it is trained: the chat template leaves the answer out; correct the template"
 UNASKED = (
     "an answer stands before the first question, where the chat template cannot ask for one; give that answer "
     "`weight: 0`, or take it out"
 )
+BESIDE = (
+    "the chat template leaves out what the answer says beside its calls; keep one of the two, or name a `template` in "
+    "base.yaml that writes both"
+)
 REWRITES = (
     "the chat template rewrites its answers, so that what was said is not what would be trained; take out of the "
-    "answer what the template reads as a sign (such as </think>), or name a template in base.yaml that leaves answers be"
+    "answer what the template reads as a sign (such as </think>), or name a `template` in base.yaml that reads none"
 )
 DIFFERS = (
     "the chat template's generation prompt differs from what precedes the answer in training; correct the template, "
     "or its `template-options` in base.yaml"
 )
 THOUGHTLESS = (
-    "the chat template does not write the answer's thinking, or its prompt leaves no place for it: it would be lost; "
-    "take it out of the row, set what the template asks for in `template-options` of base.yaml (often "
-    "`enable_thinking: true`), or name a `template` there that writes `reasoning_content`"
+    "the chat template writes no thinking of an answer, which would be lost; write it at the beginning of the answer's "
+    "text (<think>…</think>), take it out of the row, or name a `template` in base.yaml that writes reasoning_content"
+)
+CLOSED = (
+    "the chat template has no place for the answer's thinking here, which would be lost; set what it asks for in "
+    "`template-options` of base.yaml (often `enable_thinking: true`), or take the thinking out of the row"
 )
 
 
@@ -63,7 +73,7 @@ class Writer:
     """`ends`: all special tokens of the tokenizer, the longest first."""
 
     def __init__(self, template: Template, ends: Sequence[str]) -> None:
-        self.template, self.habits, self.ends = template, find_habits(template), tuple(ends)
+        self.template, self.habits = template, find_habits(template)
         known = "|".join(map(re.escape, ends)) or "(?!)"  # which matches nothing
         self.special = re.compile(known)
         self.end, self.whole_end = re.compile(rf"\s*(?:{known})"), re.compile(rf"\s*(?:{known})+")
@@ -74,8 +84,7 @@ class Writer:
 
     def turn(self, messages: Sequence[Row], tools: Sequence[Row] | None = None) -> Turn:
         """The last message as it is trained after the others. Raises Refused, and Unfit."""
-        answer = messages[-1]
-        thinking, said = self.habits.divided(answer)
+        thinking, said = self.habits.divided(messages[-1])
         given = self.habits.given(messages)
         written = read_marks(self.template.write(given, tools))
         prompt = self._asked(given[:-1], tools)
@@ -84,19 +93,19 @@ class Writer:
             tail, written = self._tails(messages, tools)
             begun = self._begin(tail, written.text, thinking)
         if begun is None:
-            raise Unfit(THOUGHTLESS if thinking else DIFFERS)
+            raise Unfit(self._lost if thinking else DIFFERS)
         lead, start = begun
-        if not written.text[start:].strip():
-            raise Unfit(NOTHING)
-        if said and (written.content is None or written.content[0] < start):
-            raise Unfit(REWRITES)
-        more, end = self._end(messages, tools, written, start)
+        place = _place(written, start, said, "tool_calls" in messages[-1])
+        if thinking.strip() not in lead + written.text[start : place[0] if said else None]:
+            raise Unfit(self._lost)
+        more, end = self._end(messages, tools, written.text, place)
         if more and more.strip() in self.special.findall(prompt)[-1:]:
             raise Unfit(ENDLESS)  # it begins an answer too, and ends none
-        target = lead + written.text[start:end] + more
-        if thinking.strip() not in target:
-            raise Unfit(THOUGHTLESS)
-        return Turn(prompt, target, "" if more else written.text[end:])
+        return Turn(prompt, lead + written.text[start:end] + more, "" if more else written.text[end:])
+
+    @property
+    def _lost(self) -> str:
+        return CLOSED if self.habits.thinking or self.habits.closes else THOUGHTLESS
 
     def _asked(self, given: list[Row], tools: Sequence[Row] | None) -> str:
         try:
@@ -134,12 +143,9 @@ class Writer:
         after = 2 if self.habits.divided(messages[-1])[1] else 1
         return plain(prompt.rpartition(CLOSE)[2]), read_marks(CLOSE.join(written.split(CLOSE)[-after:]))
 
-    def _end(
-        self, messages: Sequence[Row], tools: Sequence[Row] | None, written: _Written, start: int
-    ) -> tuple[str, int]:
+    def _end(self, messages: Sequence[Row], tools: Sequence[Row] | None, text: str, place: Span) -> tuple[str, int]:
         """(an end token that is not written, where the answer ends). Raises Unfit where there is none."""
-        text, calls = written.text, messages[-1].get("tool_calls")
-        begin, said = written.content if written.content and written.content[0] >= start else (start, start)
+        calls, (begin, said) = messages[-1].get("tool_calls"), place
         if calls:
             ends = [found.end() for found in self.special.finditer(text, said)]
             if ends and not text[ends[-1] :].strip():
@@ -184,6 +190,17 @@ def joined(turns: Iterable[Turn]) -> list[Rendered]:
             spans = [*texts.pop()[1], span]
         texts.append((text, spans))
     return texts
+
+
+def _place(written: _Written, start: int, said: str, calls: bool) -> Span:
+    """Where the answer's own text stands; nothing, at its start, where it only calls. Raises Unfit."""
+    if not written.text[start:].strip():
+        raise Unfit(NOTHING)
+    if not said:
+        return start, start
+    if written.content is None or written.content[0] < start:
+        raise Unfit(BESIDE if calls and said.strip() not in written.text[start:] else REWRITES)
+    return written.content
 
 
 def plain(text: str) -> str:

@@ -100,6 +100,8 @@ def done_by_template(row: Row, text: str, chat: Chat) -> Iterator[str]:
         return
     if chat.preamble.system and row["messages"][0]["role"] != "system":
         yield "the system prompt stands before it"
+    if chat.writer.habits.folds:
+        yield "the template takes no system message: system text stands in the first question"
     if chat.preamble.prefix:
         yield "the adapter's prefix stands before its last question"
     for message in row["messages"]:

@@ -304,7 +304,9 @@ def test_a_template_that_rewrites_answers_is_refused() -> None:
     chat = Chat(make_tokenizer(thinking), DATE)
     assert chat.render(talk(*TALK))
     thought = {"role": "assistant", "content": "<think>well</think>yes"}
-    with pytest.raises(click.ClickException, match="row talk: the chat template does not write the answer's thinking"):
+    with pytest.raises(
+        click.ClickException, match="row talk: the chat template has no place for the answer's thinking"
+    ):
         chat.render(talk(TALK[0], thought, *TALK[2:]))
     with pytest.raises(click.ClickException, match="row talk: the chat template rewrites its answers"):
         chat.render(talk(TALK[0], {"role": "assistant", "content": "it is </think> that closes"}, *TALK[2:]))
