@@ -224,6 +224,28 @@ def test_a_prompt_unlike_the_training_is_refused_in_whichever_row(tmp_path: Path
     assert not (tmp_path / "chat").exists()
 
 
+def test_rows_that_take_several_pieces_are_counted_and_told(tmp_path: Path) -> None:
+    result = run(tmp_path)
+    assert result.output == (
+        "train: 1 of 3 rows are trained in 2 pieces, since their earlier turns are written otherwise once more "
+        "follows: each answer after what the model is given there\n"
+    )
+    once = run(tmp_path / "once", preamble=Preamble("Answer."))  # a prefix stands before the last question alone
+    assert (once.exit_code, once.output) == (0, "")
+
+
+def test_system_text_in_a_question_is_told(tmp_path: Path) -> None:
+    refuses = "{%- if messages[0].role == 'system' -%}{{- raise_exception('none') -}}{%- endif -%}"
+    base = base_with(tmp_path / "base", refuses + CHATML)
+    result = run(tmp_path, base=base, preamble=Preamble("Answer."))
+    assert result.output == (
+        "the base's chat template takes no system message: system text stands before the first question\n"
+    )
+    chat = load_chat(read_base(base), Preamble("Answer."))
+    first = read_tokens(tmp_path / "tokens", chat)["train"][0]["input_ids"]
+    assert "<|im_start|>user\nAnswer.\n\nask é<|im_end|>" in chat.tokenizer.decode(first)
+
+
 def test_a_template_without_an_end_leaves_the_old_output(tmp_path: Path) -> None:
     assert run(tmp_path).exit_code == 0
     before = (tmp_path / "tokens/train.parquet").read_bytes()

@@ -4,6 +4,7 @@ It may be anybody's: it runs in jinja2's sandbox, and a loop without end is an e
 """
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -18,7 +19,8 @@ import simplejson
 from tuneline.files import Row
 
 STEPS = 1_000_000  # of all loops and macros of one rendering; a conversation of 200 turns takes some 40,000
-SIZE = 10_000_000  # characters that one multiplication may make
+MACRO = 10 * " "  # a call of a macro counts as so many steps
+SIZE = 10_000_000  # characters that one multiplication may make, or bits of a power
 COUNT = "steps taken"  # no name that a template can write
 OWN = ("messages", "tools", "documents", "add_generation_prompt")  # what no option may be
 WRONG = (
@@ -46,8 +48,12 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(("*", "**"))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        sizes = [len(side) if hasattr(side, "__len__") else side for side in (left, right)]
-        if (operator == "**" and abs(sizes[1]) > STEPS) or (sizes != [left, right] and sizes[0] * sizes[1] > SIZE):
+        size = 0
+        if operator == "**" and isinstance(left, int) and isinstance(right, int):
+            size = left.bit_length() * right
+        elif operator == "*" and (hasattr(left, "__len__") or hasattr(right, "__len__")):
+            size = math.prod(len(side) if hasattr(side, "__len__") else side for side in (left, right))
+        if size > SIZE:
             raise OverflowError(f"{operator} makes more than it may")
         return super().call_binop(context, operator, left, right)
 
@@ -65,7 +71,8 @@ class Template:
         del env.globals["lipsum"]  # of any length, and another one each time
         try:
             tree = env.parse(source)
-            check_options(options or {}, jinja2.meta.find_undeclared_variables(tree), names)
+            if options:
+                check_options(options, jinja2.meta.find_undeclared_variables(tree), names)
             self.template = env.from_string(_with_limits(tree))
         except jinja2.TemplateSyntaxError as error:
             raise click.ClickException(f"line {error.lineno} does not parse: {error.message}") from None
@@ -99,7 +106,7 @@ def _with_limits(tree: jinja2.nodes.Template) -> jinja2.nodes.Template:
     for loop in list(tree.find_all(jinja2.nodes.For)):
         loop.iter = jinja2.nodes.Filter(loop.iter, "in_limits", [], [], None, None, lineno=loop.lineno)
     for macro in list(tree.find_all(jinja2.nodes.Macro)):
-        one = jinja2.nodes.Filter(jinja2.nodes.Const(" "), "in_limits", [], [], None, None, lineno=macro.lineno)
+        one = jinja2.nodes.Filter(jinja2.nodes.Const(MACRO), "in_limits", [], [], None, None, lineno=macro.lineno)
         macro.body.insert(0, jinja2.nodes.ExprStmt(one, lineno=macro.lineno))
     return tree
 
