@@ -16,6 +16,7 @@ from tuneline.rendering.template import Refused, Template
 Span = tuple[int, int]  # characters, end excluded
 Rendered = tuple[str, list[Span]]  # a text, and what of it is trained
 OPENED = re.compile(r"<think>(\s*)\Z")
+ENDED = re.compile(r"</think>\s*\Z")
 SEEN = 64  # characters of an answer's end that show where it stands
 ENDLESS = (
     "the chat template writes no special token after an answer, so a model could not learn to stop; correct the "
@@ -96,7 +97,9 @@ class Writer:
             raise Unfit(self._lost if thinking else DIFFERS)
         lead, start = begun
         place = _place(written, start, said, "tool_calls" in messages[-1])
-        if thinking.strip() not in lead + written.text[start : place[0] if said else None]:
+        if (thinking and ENDED.search(prompt)) or thinking.strip() not in lead + written.text[
+            start : place[0] if said else None
+        ]:
             raise Unfit(self._lost)
         more, end = self._end(messages, tools, written.text, place)
         if more and more.strip() in self.special.findall(prompt)[-1:]:
@@ -105,7 +108,7 @@ class Writer:
 
     @property
     def _lost(self) -> str:
-        return CLOSED if self.habits.thinking or self.habits.closes else THOUGHTLESS
+        return CLOSED if self.habits.knows_thinking else THOUGHTLESS
 
     def _asked(self, given: list[Row], tools: Sequence[Row] | None) -> str:
         try:

@@ -174,6 +174,47 @@ def test_without_thinking_the_prompt_has_the_empty_block(name: str, bare: str) -
     assert chat.sha256 != chat_of(name).sha256
 
 
+# The habits of SmolLM3: thinking is the beginning of the text, and a prompt without has an empty block.
+EMPTY = "('' if enable_thinking | default(true) else '<think>\\n\\n</think>\\n')"
+IN_TEXT = CHATML.replace(
+    "message['content'] +", f"({EMPTY} if message.role == 'assistant' else '') + message['content'].lstrip('\\n') +"
+).replace("assistant\\n' -}}{%", f"assistant\\n' + {EMPTY} -}}}}{{%")
+# The habits of DeepSeek V3.1: the prompt opens a block, or has closed it; an answer stands after its end.
+ENDED = """
+{{- bos_token }}
+{%- for m in messages %}
+    {%- if m.role == 'assistant' %}
+        {{- '<｜Assistant｜></think>' + m.content.split('</think>', 1)[-1] + '<｜end▁of▁sentence｜>' }}
+    {%- elif m.role == 'user' %}{{- '<｜User｜>' + m.content }}{%- else %}{{- m.content }}{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<｜Assistant｜>' + ('<think>' if thinking else '</think>') }}{%- endif %}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "kind"),
+    [
+        (IN_TEXT, {}, Kind("<|im_end|>", "", ("<think>\n", "\n</think>\n\n"))),
+        (IN_TEXT, {"enable_thinking": False}, Kind("<|im_end|>")),
+        (ENDED, {"thinking": True}, Kind("<｜end▁of▁sentence｜>", "</think>", ("", "</think>"))),
+        (ENDED, {}, Kind("<｜end▁of▁sentence｜>")),
+    ],
+)
+def test_other_ways_to_think(source: str, options: dict, kind: Kind) -> None:
+    chat = Chat(tokenizer_for(source), DATE, options=options)
+    for messages in (TALK[:2], [SYSTEM, *TALK]):
+        check(chat, "", kind, messages, **options)
+    thoughtful = [{**m, "reasoning_content": f"hm {at}"} if at % 2 else m for at, m in enumerate(TALK)]
+    within = {**TALK[1], "content": f"<think>\nhm 1\n</think>\n\n{TALK[1]['content']}"}
+    if kind.thought:
+        check(chat, "", kind, thoughtful, **options)
+        assert chat.render({"messages": [TALK[0], within]}) == chat.render({"messages": thoughtful[:2]})
+    else:
+        for messages in (thoughtful[:2], [TALK[0], within]):
+            with pytest.raises(click.ClickException, match="no place for the answer's thinking"):
+                chat.render({"id": "talk", "messages": messages})
+
+
 # Calls
 
 TOOL = {
