@@ -97,9 +97,8 @@ class Writer:
             raise Unfit(self._lost if thinking else DIFFERS)
         lead, start = begun
         place = _place(written, start, said, "tool_calls" in messages[-1])
-        if (thinking and ENDED.search(prompt)) or thinking.strip() not in lead + written.text[
-            start : place[0] if said else None
-        ]:
+        before = lead + written.text[start : place[0] if said else None]
+        if thinking and (ENDED.search(prompt) or thinking.strip() not in before):
             raise Unfit(self._lost)
         more, end = self._end(messages, tools, written.text, place)
         if more and more.strip() in self.special.findall(prompt)[-1:]:
