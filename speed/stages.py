@@ -43,7 +43,7 @@ def trim_and_format(rows: list[dict], work: Path, pairs: int) -> Speeds:
     for name, part in (("test", kept[:1]), ("valid", kept[:valid]), ("train", kept[valid:])):
         write_jsonl(format["split_folder"] / f"{name}.jsonl", part)
     chat = load_chat(read_base(base), read_preamble(format["preamble_path"]))
-    texts = [chat.render(row)[0] for row in kept]
+    texts = [text for row in kept for text, _ in chat.render(row)]
     del kept
 
     def ours() -> float:

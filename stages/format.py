@@ -7,13 +7,14 @@
 """
 
 import gc
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
 from tuneline.models.base import read_base
-from tuneline.rendering.chat import IGNORED, Chat, Rendered, Tokens, load_chat
+from tuneline.rendering.chat import IGNORED, Tokens, load_chat
 from tuneline.rendering.lengths import Most, check_room
 from tuneline.rendering.light import leave_out_torch
 from tuneline.rendering.preamble import Preamble, read_preamble
@@ -25,28 +26,24 @@ def chat_row(row: Row, preamble: Preamble) -> Row:
     return {"id": row["id"], **body, **{key: row[key] for key in ("tools", "fields") if key in row}}
 
 
-def check_prompt(row: Row, rendered: Rendered, chat: Chat) -> None:
-    """What the model sees before it answers must be what it saw in training.
-
-    Raises click.ClickException when the template writes something else there.
-    """
-    if "text" in row or row["messages"][-1].get("weight") == 0:
-        return
-    text, spans = rendered
-    if not spans or text[: spans[-1][0]] != chat.prompt(row["messages"][:-1], row.get("tools")):
-        raise click.ClickException(
-            f"row {row['id']}: the chat template's generation prompt differs from what precedes the "
-            "answer in training; correct the template"
-        )
-
-
-def count_tokens(rows: list[Tokens]) -> dict[str, int]:
+def count_tokens(rows: int, pieces: list[Tokens]) -> dict[str, int]:
+    """A row is one piece, unless the template writes its earlier turns otherwise once more follows."""
     return {
-        "rows": len(rows),
-        "tokens": sum(len(row.ids) for row in rows),
-        "trained_tokens": sum(len(row.labels) - row.labels.count(IGNORED) for row in rows),
-        "longest": max(len(row.ids) for row in rows),
+        "rows": rows,
+        "pieces": len(pieces),
+        "tokens": sum(len(piece.ids) for piece in pieces),
+        "trained_tokens": sum(len(piece.labels) - piece.labels.count(IGNORED) for piece in pieces),
+        "longest": max(len(piece.ids) for piece in pieces),
     }
+
+
+def show_pieces(rows: list[list[Tokens]], name: str) -> None:
+    several = [len(pieces) for pieces in rows if len(pieces) > 1]
+    if several:
+        click.echo(
+            f"{name}: {len(several)} of {len(rows)} rows are trained in {sum(several)} pieces, since their earlier "
+            "turns are written otherwise once more follows: each answer after what the model is given there"
+        )
 
 
 @click.command()
@@ -73,15 +70,16 @@ def main(
         for name in (*SETS, "test"):
             rows = read_rows(split_folder / f"{name}.jsonl")
             write_jsonl(chats / f"{name}.jsonl", (chat_row(row, preamble) for row in rows))
-            rendered = [chat.render(row) for row in rows]
-            for row, text_and_spans in zip(rows, rendered, strict=True):
-                check_prompt(row, text_and_spans, chat)
             if name == "test":
                 check_room(max_new_tokens, chat, rows, str(split_folder / "test.jsonl"))
             if name in SETS:
-                encoded = chat.encode(rows, rendered)
+                pieces = chat.pieces(rows)
+                encoded = list(chain.from_iterable(pieces))
                 write_tokens(tokens, name, encoded)
-                counts[name] = count_tokens(encoded)
+                counts[name] = count_tokens(len(rows), encoded)
+                show_pieces(pieces, name)
+        if chat.writer.habits.folds:
+            click.echo("the base's chat template takes no system message: system text stands before the first question")
         write_tokenizer_name(tokens, chat, base_folder)
     write_json(metrics, counts)
 

@@ -1,6 +1,7 @@
 """Chat templates of different habits, over the tokenizer of models/tiny."""
 
 import datetime
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,48 @@ TOOLS = """
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
 """
 
+# The habits of Mistral 7B Instruct v0.3: the system text stands before the last question, tools too, and only while
+# nothing follows it; calls are one list.
+MISTRAL = """
+{%- if messages[0].role == 'system' %}{%- set system = messages[0].content %}{%- set turns = messages[1:] %}
+{%- else %}{%- set turns = messages %}{%- endif %}
+{%- set asked = turns | selectattr('role', 'equalto', 'user') | list %}
+{{- bos_token }}
+{%- for m in turns %}
+    {%- if m.role == 'user' %}
+        {%- if tools and m == asked[-1] %}
+            {{- '[AVAILABLE_TOOLS] ' + (tools | tojson) + '[/AVAILABLE_TOOLS]' }}
+        {%- endif %}
+        {%- if loop.last and system is defined %}{{- '[INST] ' + system + '\n\n' + m.content + '[/INST]' }}
+        {%- else %}{{- '[INST] ' + m.content + '[/INST]' }}{%- endif %}
+    {%- elif m.tool_calls %}
+        {{- '[TOOL_CALLS] [' }}
+        {%- for call in m.tool_calls %}
+            {%- if not call.id is defined or call.id | length != 9 %}
+                {{- raise_exception('Tool call ids have 9 letters') }}
+            {%- endif %}
+            {{- (call.function | tojson)[:-1] + ', "id": "' + call.id + '"}' + (']' if loop.last else ', ') }}
+        {%- endfor %}
+        {{- eos_token }}
+    {%- elif m.role == 'assistant' %}{{- ' ' + m.content | trim + eos_token }}
+    {%- elif m.role == 'tool' %}{{- '[TOOL_RESULTS] {"content": ' + m.content + '}[/TOOL_RESULTS]' }}
+    {%- else %}{{- raise_exception('Only user, assistant and tool') }}{%- endif %}
+{%- endfor %}
+"""
+
+# The habits of Llama 2: the system text stands in the first question, and each question begins a text anew.
+LLAMA_2 = """
+{%- if messages[0].role == 'system' %}
+    {%- set head = '<<SYS>>\n' + messages[0].content + '\n<</SYS>>\n\n' %}{%- set turns = messages[1:] %}
+{%- else %}{%- set head = '' %}{%- set turns = messages %}{%- endif %}
+{%- for m in turns %}
+    {%- if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{- raise_exception('Roles must alternate') }}{%- endif %}
+    {%- if m.role == 'user' %}
+        {{- bos_token + '[INST] ' + (head if loop.first else '') + m.content.strip() + ' [/INST]' }}
+    {%- else %}{{- ' ' + m.content.strip() + ' ' + eos_token }}{%- endif %}
+{%- endfor %}
+"""
+
 
 @dataclass(frozen=True)
 class Habit:
@@ -142,3 +185,17 @@ def make_tokenizer(template: str | None = None, **special_tokens: Any) -> Any:
 
 def make_chat(habit: Habit, date: datetime.date = DATE) -> Chat:
     return Chat(make_tokenizer(habit.template, **habit.tokens), date)
+
+
+SPECIAL = re.compile(
+    r"<\|[^|<>\s'\"]{1,40}\|>|<｜[^｜]{1,40}｜>|</?(?:start_of_turn|end_of_turn|bos|s|end_of_utterance)>"
+    r"|<(?:turn|channel|tool|tool_call|tool_response)\|>|<\|(?:turn|channel|tool|tool_call|tool_response)>"
+    r"|\[gMASK\]|<sop>|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS)\]"
+)
+
+
+def tokenizer_for(source: str) -> Any:
+    """The tokenizer of models/tiny with another template, and each token as a special one that the template spells."""
+    begin = ("<s>", "</s>") if "</s>" in source or "bos_token" in source else ("<bos>", "<eos>")
+    found = sorted({*SPECIAL.findall(source)} - {*begin})
+    return make_tokenizer(source, bos_token=begin[0], eos_token=begin[1], extra_special_tokens=found)

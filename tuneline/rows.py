@@ -3,7 +3,8 @@
 A row: {"id", "group", "origin", "messages" or "text", "tools"?, "source", "set"?, "fields"?, "lineage"?, "made_by"?}
 - id: the record's own, else a hash of its content, stable when other rows come or go
 - group: what a split must never divide; the record's own, else a hash of the question
-- messages: each {"role", "content"}; the assistant's may have "tool_calls", and "weight": 0 where it is not trained
+- messages: each {"role", "content"}; the assistant's may have "tool_calls", what it thinks in "reasoning_content", and
+  "weight": 0 where it is not trained
 - tools: functions that may be called, as chat templates expect them
 - origin: "source", or the strategy that made it
 - set: "valid" or "test" when the source itself says so

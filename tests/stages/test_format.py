@@ -120,7 +120,8 @@ def test_the_counts_are_those_of_the_tokens(made: Path, tiny: Chat) -> None:
     for name in ("train", "valid"):
         rows = tiny.encode(SPLIT[name])
         assert counts[name] == {
-            "rows": len(rows),
+            "rows": len(SPLIT[name]),
+            "pieces": len(rows),
             "tokens": sum(len(row.ids) for row in rows),
             "trained_tokens": sum(label != IGNORED for row in rows for label in row.labels),
             "longest": max(len(row.ids) for row in rows),
@@ -128,7 +129,7 @@ def test_the_counts_are_those_of_the_tokens(made: Path, tiny: Chat) -> None:
 
 
 def test_another_tokenizer_or_template_is_refused(made: Path) -> None:
-    assert len(read_tokens(made / "tokens", make_chat(HABITS["marked"]))["train"]) == 3
+    assert len(read_tokens(made / "tokens", make_chat(HABITS["marked"]))["train"]) == 4
     more_tokens = Chat(make_tokenizer(extra_special_tokens=["<|more|>"]), DATE)
     other_template = Chat(make_tokenizer(CHATML), DATE)
     for other in (more_tokens, other_template):
@@ -184,7 +185,7 @@ def test_mlx_lm_loads_the_chat_files_and_makes_the_same_tokens(made: Path, tiny:
     sets = datasets.load_local_dataset(made / "chat", tiny.tokenizer, SimpleNamespace(mask_prompt=True))
     for name, data in zip(("train", "valid", "test"), sets, strict=True):
         assert isinstance(data, datasets.ChatDataset)
-        for index, ours in enumerate(tiny.encode(SPLIT[name])):
+        for index, (*_, ours) in enumerate(tiny.pieces(SPLIT[name])):
             ids, offset = data.process(data[index])
             assert ids == [*ours.ids]
             # It trains the last answer alone, from where ours starts.
@@ -223,6 +224,28 @@ def test_a_prompt_unlike_the_training_is_refused_in_whichever_row(tmp_path: Path
     assert not (tmp_path / "chat").exists()
 
 
+def test_rows_that_take_several_pieces_are_counted_and_told(tmp_path: Path) -> None:
+    result = run(tmp_path)
+    assert result.output == (
+        "train: 1 of 3 rows are trained in 2 pieces, since their earlier turns are written otherwise once more "
+        "follows: each answer after what the model is given there\n"
+    )
+    once = run(tmp_path / "once", preamble=Preamble("Answer."))  # a prefix stands before the last question alone
+    assert (once.exit_code, once.output) == (0, "")
+
+
+def test_system_text_in_a_question_is_told(tmp_path: Path) -> None:
+    refuses = "{%- if messages[0].role == 'system' -%}{{- raise_exception('none') -}}{%- endif -%}"
+    base = base_with(tmp_path / "base", refuses + CHATML)
+    result = run(tmp_path, base=base, preamble=Preamble("Answer."))
+    assert result.output == (
+        "the base's chat template takes no system message: system text stands before the first question\n"
+    )
+    chat = load_chat(read_base(base), Preamble("Answer."))
+    first = read_tokens(tmp_path / "tokens", chat)["train"][0]["input_ids"]
+    assert "<|im_start|>user\nAnswer.\n\nask é<|im_end|>" in chat.tokenizer.decode(first)
+
+
 def test_a_template_without_an_end_leaves_the_old_output(tmp_path: Path) -> None:
     assert run(tmp_path).exit_code == 0
     before = (tmp_path / "tokens/train.parquet").read_bytes()
@@ -256,7 +279,9 @@ def test_a_base_without_a_chat_template_is_one_line(tmp_path: Path) -> None:
     base = base_with(tmp_path / "base", CHATML)
     (base / "chat_template.jinja").unlink()
     result = run(tmp_path, base=base)
-    assert result.output == f"Error: {base}: needs a fast tokenizer with a chat template\n"
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert result.output.startswith(f"Error: {base}: its tokenizer has no chat template")
+    assert "name it there (`template: chat.jinja`)" in result.output
 
 
 def test_a_test_row_that_needs_more_tokens_than_an_answer_may_have_is_refused(tmp_path: Path, tiny: Chat) -> None:
@@ -264,7 +289,7 @@ def test_a_test_row_that_needs_more_tokens_than_an_answer_may_have_is_refused(tm
     split = {**SPLIT, "test": [*SPLIT["test"], long]}
     (needed,) = answer_tokens(tiny, [long])
     result = run(tmp_path, split, most=str(needed - 1))
-    assert result.output == (
+    assert result.output.splitlines(keepends=True)[-1] == (
         f"Error: {tmp_path}/split/test.jsonl:3: the reference of row {long['id']} has {needed} tokens with its end, "
         f"more than max-new-tokens {needed - 1} of params.yaml: write {with_room(needed)} there, or auto\n"
     )

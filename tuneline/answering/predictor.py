@@ -85,7 +85,7 @@ class Predictor:
             answers = self.writer.generate(
                 self.model, prompts, max_new_tokens, self.chat.stop_ids, batch_size, self.constrain, bar.update
             )
-        return [self.chat.tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
+        return [self.chat.heard(answer)[1] for answer in answers]
 
     def bits(self, rows: Sequence[Row], batch_size: int, label: str) -> list[float]:
         """Of each row that is only text: -log2 of the probability of its tokens, each given all before it, summed.

@@ -5,7 +5,7 @@ the stage `base` then makes the whole folder, data/bases/<name>.
 import datetime
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import click
 import yaml
@@ -39,6 +39,10 @@ class Base(BaseModel):
     context: int = Field(gt=0, description="tokens")
     target: dict[str, str]
     date: datetime.date = Field(description="the day that a chat template is told is today")
+    template: str | None = Field(
+        None, pattern=r"^[^/\\]+$", description="a file beside this one, not the tokenizer's own"
+    )
+    template_options: dict[str, Any] | None = Field(None, alias="template-options", description="variables of it")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

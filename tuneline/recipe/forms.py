@@ -43,6 +43,7 @@ KEYS = (
     *ABOUT,
 )
 WEIGHTS = ("weight", "loss_weight", "loss", "train")  # OpenAI's, LLaMA-Factory's, ms-swift's, axolotl's
+THINKING = ("reasoning_content", "reasoning", "thinking")  # vLLM's and Qwen's, OpenRouter's, gpt-oss's
 MEDIA = frozenset(f"{kind}{s}" for kind in ("image", "audio", "video") for s in ("", "s"))
 PREFERENCE = "preference data, of which one answer is wrong; map the right one by extract.columns, and ignore the rest"
 
@@ -262,6 +263,7 @@ def _read_message(message: Any) -> Row:
         )
     elif role == "assistant":
         _read_calls(turn, left)
+        content = _read_thinking(turn, left, content)
     elif role == "tool":
         turn |= {name: str(left.pop(name)) for name in ("name", "tool_call_id") if name in left}
     if not _is_trained(left, role):
@@ -299,6 +301,33 @@ def _read_calls(turn: Row, left: Row) -> None:
         raise BadRow("'tool_calls' is not a list of calls")
     if calls:
         turn["tool_calls"] = [read_call(call) for call in calls]
+
+
+def _read_thinking(turn: Row, left: Row, content: Any) -> Any:
+    """Takes what an answer thinks, beside its content or as a part of it; gives what is left of the content.
+
+    A `<think>…</think>` within a text stays there: the rendering gives it to a template that has a place for it.
+    """
+    parts = content if isinstance(content, list) and all(isinstance(part, dict) for part in content) else []
+    thought = [part for part in parts if part.get("type") in THINKING]
+    said = [_thought(part) for part in thought] + [left.pop(key) for key in THINKING if key in left]
+    said = [text for text in said if text not in ("", [], {})]
+    if not all(isinstance(text, str) for text in said):
+        raise BadRow("the thinking of an answer is no text")
+    within = isinstance(content, str) and content.lstrip().startswith("<think>")
+    if len({*said}) + (within and bool(said)) > 1:  # some write the same under two names
+        raise BadRow("an answer has two thinkings; keep one")
+    if said and said[0].strip():
+        turn["reasoning_content"] = said[0]
+    return [part for part in parts if part not in thought] or None if thought else content
+
+
+def _thought(part: Row) -> Any:
+    left = {name: value for name, value in part.items() if value is not None}
+    found = [left.pop(key) for key in (left.pop("type"), "text", "value") if key in left]
+    if len(found) != 1 or holding(left):
+        raise BadRow(f"nothing would be trained of {', '.join(map(repr, part))} in a part of thinking; give its text")
+    return _joined(found[0])
 
 
 def _take_one(left: Row, first: str, second: str, what: str = "a message") -> Any:

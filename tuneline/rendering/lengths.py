@@ -28,8 +28,8 @@ def answer_tokens(chat: Chat, rows: Sequence[Row]) -> list[int]:
     for row in rows:
         written = ""
         if "text" not in row:
-            written = chat.render(row)[0].removeprefix(chat.prompt(row["messages"][:-1], row.get("tools")))
-        counts.append(len(chat.backend.encode(written.rstrip(), add_special_tokens=False).ids))
+            written = chat.answer(row).target
+        counts.append(len(chat.backend.encode(written, add_special_tokens=False).ids))
     return counts
 
 

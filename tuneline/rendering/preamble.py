@@ -27,7 +27,7 @@ class Preamble:
         dressed = list(messages)
         if self.prefix and last is not None:
             dressed[last] = {"role": "user", "content": f"{self.prefix}\n\n{dressed[last]['content']}"}
-        if self.system and dressed[0]["role"] != "system":
+        if self.system and (not dressed or dressed[0]["role"] != "system"):
             dressed.insert(0, {"role": "system", "content": self.system})
         return dressed
 

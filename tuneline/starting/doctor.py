@@ -58,7 +58,7 @@ def run(command: str, folder: Path) -> None:
 
 def three_rows(rows: list[Row], chat: Chat) -> list[Row]:
     """The shortest, the middle and the longest."""
-    sized = sorted(range(len(rows)), key=lambda at: (len(chat.render(rows[at])[0]), at))
+    sized = sorted(range(len(rows)), key=lambda at: (sum(len(text) for text, _ in chat.render(rows[at])), at))
     places = dict.fromkeys((sized[0], sized[len(sized) // 2], sized[-1]))
     return [rows[at] for at in places]
 
@@ -69,10 +69,12 @@ def show_rows(folder: Path, adapter: str, base: Path) -> Iterator[str]:
     rows = read_rows(folder / f"data/{adapter}/split/train.jsonl")
     for row in three_rows(rows, chat):
         source = row["source"]
-        (tokens,) = chat.encode([row])
-        yield click.style(f"\n{source['file']}:{source['line']}, {len(tokens.ids)} tokens", bold=True)
-        text, spans = chat.render(row)
-        yield painted(text, spans)
+        texts = chat.render(row)
+        tokens = sum(len(piece.ids) for piece in chat.encode([row], [texts]))
+        pieces = f" in {len(texts)} pieces" if len(texts) > 1 else ""
+        yield click.style(f"\n{source['file']}:{source['line']}, {tokens} tokens{pieces}", bold=True)
+        yield from (painted(*text) for text in texts)
+        text = "".join(text for text, _ in texts)
         yield from (f"  · {line}" for line in done_by_template(row, text, chat))
 
 
@@ -98,6 +100,8 @@ def done_by_template(row: Row, text: str, chat: Chat) -> Iterator[str]:
         return
     if chat.preamble.system and row["messages"][0]["role"] != "system":
         yield "the system prompt stands before it"
+    if chat.writer.habits.folds:
+        yield "the template takes no system message: system text stands in the first question"
     if chat.preamble.prefix:
         yield "the adapter's prefix stands before its last question"
     for message in row["messages"]:

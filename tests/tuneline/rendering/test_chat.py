@@ -73,6 +73,14 @@ def runs(chat: Chat, tokens: Tokens) -> list[str]:
     return [chat.tokenizer.decode(run) for run in found if run]
 
 
+def seams(tokens: Tokens) -> list[tuple[list[int], list[int]]]:
+    """(all ids before, the ids) of each unbroken run of trained tokens."""
+    ids, labels = list(tokens.ids), list(tokens.labels)
+    starts = [at for at, label in enumerate(labels) if label != IGNORED and (not at or labels[at - 1] == IGNORED)]
+    ends = [labels.index(IGNORED, at) if IGNORED in labels[at:] else len(labels) for at in starts]
+    return [(ids[:start], ids[start:end]) for start, end in zip(starts, ends, strict=True)]
+
+
 def test_what_is_trained_is_the_answer_and_its_end(chat: Chat, habit: Habit, rows: list[dict]) -> None:
     for row, tokens in zip(rows, chat.encode(rows), strict=True):
         assert runs(chat, tokens) == [answer(row) + habit.end]
@@ -86,7 +94,7 @@ def test_every_answer_of_a_conversation_is_trained(chat: Chat, habit: Habit) -> 
 
 def test_the_prompt_is_what_stands_before_the_answer(chat: Chat, rows: list[dict]) -> None:
     for row in [*rows, talk(*TALK), talk(SYSTEM, *TALK)]:
-        text, spans = chat.render(row)
+        ((text, spans),) = chat.render(row)
         assert chat.prompt(row["messages"][:-1]) == text[: spans[-1][0]]
 
 
@@ -94,7 +102,7 @@ def test_the_rendering_is_that_of_transformers(chat: Chat, rows: list[dict]) -> 
     day = {"date_string": "01 Jan 2026"}
     for row in [*rows, talk(*TALK), talk(SYSTEM, *TALK)]:
         theirs = chat.tokenizer.apply_chat_template(row["messages"], tokenize=False, **day)
-        assert chat.render(row)[0] == theirs
+        assert [text for text, _ in chat.render(row)] == [theirs]
         (tokens,) = chat.encode([row])
         assert tokens.ids == chat.tokenizer.apply_chat_template(row["messages"], return_dict=False, **day)
         asked = row["messages"][:-1]
@@ -178,10 +186,14 @@ def test_the_marks_of_the_renderer_are_refused_before_they_reach_it() -> None:
 def test_an_answer_keeps_its_white_space_whatever_the_template_trims(chat: Chat, habit: Habit) -> None:
     code = "    def f():\n\treturn 1\n\n"
     row = talk(TALK[0], {"role": "assistant", "content": code}, *TALK[2:])
-    (tokens,) = chat.encode([row])
-    assert runs(chat, tokens)[0] == code + habit.end
-    text, spans = chat.render(row)
-    assert chat.prompt(row["messages"][:-1]) == text[: spans[-1][0]]
+    ((text, spans),) = chat.render(row)
+    assert [text[slice(*span)] for span in spans] == [code + habit.end, TALK[3]["content"] + habit.end]
+    (pieces,) = chat.pieces([row])
+    trained = [run for piece in pieces for run in runs(chat, piece)]
+    assert sorted(trained) == sorted([code + habit.end, TALK[3]["content"] + habit.end])
+    for before, run in (seam for piece in pieces for seam in seams(piece)):
+        asked = row["messages"][: 1 if chat.tokenizer.decode(run).startswith(code) else 3]
+        assert before == chat.backend.encode(chat.prompt(asked), add_special_tokens=False).ids
 
 
 def test_an_answer_of_weight_0_is_read_and_not_trained(chat: Chat, habit: Habit) -> None:
@@ -206,26 +218,26 @@ def test_calls_and_answers_are_trained_and_tools_and_results_are_read() -> None:
     for before in ([], [SYSTEM]):
         row = {"id": "talk", "messages": [*before, *ERRAND], "tools": [TOOL]}
         theirs = chat.tokenizer.apply_chat_template(row["messages"], tools=[TOOL], tokenize=False)
-        text, spans = chat.render(row)
+        ((text, spans),) = chat.render(row)
         assert text == theirs
         assert [text[slice(*span)] for span in spans] == [CALLED + "<|im_end|>", "Yes, sun.<|im_end|>"]
         assert text[: spans[-1][0]] == chat.prompt(row["messages"][:-1], [TOOL])
         (tokens,) = chat.encode([row])
         assert runs(chat, tokens) == [CALLED + "<|im_end|>", "Yes, sun.<|im_end|>"]
     said = {**ERRAND[1], "content": "I look.", "tool_calls": [CALL, CALL], "weight": 0}
-    text, spans = chat.render({"id": "talk", "messages": [ERRAND[0], said, *ERRAND[2:]], "tools": [TOOL]})
+    ((text, spans),) = chat.render({"id": "talk", "messages": [ERRAND[0], said, *ERRAND[2:]], "tools": [TOOL]})
     assert [text[slice(*span)] for span in spans] == ["Yes, sun.<|im_end|>"]
     assert f"I look.\n{CALLED}\n{CALLED}<|im_end|>" in text
 
 
-def test_a_template_with_marks_says_itself_what_of_a_call_is_trained() -> None:
+def test_marks_of_generation_are_read_over() -> None:
     marked = TOOLS.replace("'<|im_start|>assistant\\n' + message.content }}", "'<|im_start|>assistant\\n' }}"
                            "{%- generation %}{{- message.content }}")  # fmt: skip
     marked = marked.replace(
         "{{- '<|im_end|>\\n' }}\n    {%- endif", "{{- '<|im_end|>' }}{% endgeneration %}{{- '\\n' }}\n    {%- endif"
     )
     chat = Chat(make_tokenizer(marked), DATE)
-    text, spans = chat.render({"id": "talk", "messages": ERRAND, "tools": [TOOL]})
+    ((text, spans),) = chat.render({"id": "talk", "messages": ERRAND, "tools": [TOOL]})
     assert [text[slice(*span)] for span in spans] == [CALLED + "<|im_end|>", "Yes, sun.<|im_end|>"]
 
 
@@ -254,7 +266,7 @@ def test_the_date_is_that_of_the_base_and_not_of_the_clock() -> None:
     for template in (DATED, asks_the_clock):
         habit = Habit(template, "<|eot|>", tokens=HABITS["dated"].tokens)
         for day, written in ((DATE, "01 Jan 2026"), (datetime.date(1999, 12, 31), "31 Dec 1999")):
-            text, _ = make_chat(habit, day).render(talk(*TALK))
+            ((text, _),) = make_chat(habit, day).render(talk(*TALK))
             assert f"Today Date: {written}\n" in text
 
 
@@ -290,10 +302,14 @@ def test_a_template_that_leaves_the_answers_out_is_refused() -> None:
 def test_a_template_that_rewrites_answers_is_refused() -> None:
     thinking = CHATML.replace("message['content']", "message['content'].split('</think>')[-1]")
     chat = Chat(make_tokenizer(thinking), DATE)
-    assert chat.render(talk(*TALK))[1]
+    assert chat.render(talk(*TALK))
     thought = {"role": "assistant", "content": "<think>well</think>yes"}
-    with pytest.raises(click.ClickException, match="row talk: the chat template rewrites its answers"):
+    with pytest.raises(
+        click.ClickException, match="row talk: the chat template has no place for the answer's thinking"
+    ):
         chat.render(talk(TALK[0], thought, *TALK[2:]))
+    with pytest.raises(click.ClickException, match="row talk: the chat template rewrites its answers"):
+        chat.render(talk(TALK[0], {"role": "assistant", "content": "it is </think> that closes"}, *TALK[2:]))
 
 
 def test_a_row_that_the_template_refuses_is_told_by_its_question() -> None:
@@ -351,7 +367,7 @@ def test_templates_see_what_transformers_shows_them() -> None:
         "{{ ns.n }} {{ eos_token }} {{ pad_token }} {{ bos_token }}|\n"
     )
     chat = Chat(make_tokenizer(curious), DATE)
-    assert chat.render(talk(*TALK))[0] == chat.tokenizer.apply_chat_template(TALK, tokenize=False)
+    assert chat.writer.template.write(TALK) == chat.tokenizer.apply_chat_template(TALK, tokenize=False)
 
 
 def test_the_hash_is_of_tokens_and_template() -> None:

@@ -59,17 +59,27 @@ def test_where_nothing_is_asked_there_is_no_prefix() -> None:
 
 
 def test_a_row_under_a_preamble_is_the_dressed_row_without_one(chat: Chat) -> None:
-    for bare in (row(USER, SO), row(USER, SO, USER, SO)):
-        dressed = row(*PREAMBLE.before(bare["messages"]))
-        assert chat.under(PREAMBLE).render(bare) == chat.render(dressed)
-        assert chat.under(PREAMBLE).encode([bare]) == chat.encode([dressed])
-        assert chat.under(PREAMBLE).count([bare], 0) == chat.count([dressed], 0)
+    bare = row(USER, SO)
+    dressed = row(*PREAMBLE.before(bare["messages"]))
+    assert chat.under(PREAMBLE).render(bare) == chat.render(dressed)
+    assert chat.under(PREAMBLE).encode([bare]) == chat.encode([dressed])
+    assert chat.under(PREAMBLE).count([bare], 0) == chat.count([dressed], 0)
+
+
+def test_each_answer_is_trained_under_the_prefix_as_it_is_asked(chat: Chat) -> None:
+    """The prefix stands before the last question alone, so that an earlier one is asked otherwise than it stands."""
+    under, talk = chat.under(PREAMBLE), row(USER, SO, USER, SO)
+    (first, its), (last, spans) = under.render(talk)
+    assert first[: its[0][0]] == under.prompt([USER])
+    assert last[: spans[0][0]] == under.prompt([USER, SO, USER])
+    assert under.count([talk], 0) == [len(under.encode([talk])[1].ids)]
+    assert len(chat.under(Preamble("be brief")).render(talk)) == 1
 
 
 def test_a_row_with_its_own_system_text_keeps_it(chat: Chat) -> None:
     own = row(OWN, USER, SO)
     assert chat.under(Preamble("be brief")).render(own) == chat.render(own)
-    assert "be brief" not in chat.under(PREAMBLE).render(own)[0]
+    assert "be brief" not in chat.under(PREAMBLE).render(own)[0][0]
 
 
 def test_a_row_of_only_text_has_none(chat: Chat) -> None:
@@ -81,19 +91,19 @@ def test_prompt_and_training_text_agree(chat: Chat) -> None:
     for preamble in (Preamble(), PREAMBLE, Preamble(prefix="Explain:"), Preamble("été ☀")):
         under = chat.under(preamble)
         for messages in ([USER, SO], [OWN, USER, SO], [USER, SO, USER, SO]):
-            text, spans = under.render(row(*messages))
+            text, spans = under.render(row(*messages))[-1]
             assert text[: spans[-1][0]] == under.prompt(messages[:-1])
 
 
 def test_the_same_row_under_two_preambles(chat: Chat) -> None:
     """Neither leaves a trace in the row, nor in the rendering that the other was made from."""
     bare = row(USER, SO)
-    plain, before = chat.render(bare)[0], json.dumps(bare)
+    plain, before = chat.render(bare), json.dumps(bare)
     brief, long = (chat.under(Preamble(system)) for system in ("be brief", "be long"))
-    texts = [one.render(bare)[0] for one in (brief, long, brief.under(Preamble()), long.under(Preamble("be brief")))]
+    texts = [one.render(bare)[0][0] for one in (brief, long, brief.under(Preamble()), long.under(Preamble("be brief")))]
     assert ["be brief" in text for text in texts] == [True, False, False, True]
     assert texts[0] == texts[3] != texts[1]
-    assert texts[2] == plain == chat.render(bare)[0]
+    assert [texts[2]] == [text for text, _ in plain] == [text for text, _ in chat.render(bare)]
     assert json.dumps(bare) == before
     assert chat.preamble == Preamble()
     assert brief.sha256 == chat.sha256  # token files are of a tokenizer and a template, not of a preamble

@@ -100,8 +100,8 @@ def test_what_is_trained_is_marked_and_long_texts_lose_their_middle() -> None:
 class Sized:
     """A renderer whose texts are as long as they are."""
 
-    def render(self, row: dict) -> tuple[str, list]:
-        return row["text"], []
+    def render(self, row: dict) -> list[tuple[str, list]]:
+        return [(row["text"], [])]
 
 
 @pytest.mark.parametrize(("sizes", "shown"), [([5, 1, 3, 9], [1, 5, 9]), ([2, 2], [2, 2]), ([4], [4])])

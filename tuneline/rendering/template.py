@@ -1,0 +1,132 @@
+"""A chat template, compiled as transformers compiles it, with a fixed day for those that ask for today's.
+
+It may be anybody's: it runs in jinja2's sandbox, and a loop without end is an error and no hang.
+"""
+
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import click
+import jinja2
+import jinja2.ext
+import jinja2.meta
+import jinja2.nodes
+import jinja2.sandbox
+import simplejson
+
+from tuneline.files import Row
+
+STEPS = 1_000_000  # of all loops and macros of one rendering; a conversation of 200 turns takes some 40,000
+MACRO = 10 * " "  # a call of a macro counts as so many steps
+SIZE = 10_000_000  # characters that one multiplication may make, or bits of a power
+COUNT = "steps taken"  # no name that a template can write
+OWN = ("messages", "tools", "documents", "add_generation_prompt")  # what no option may be
+WRONG = (
+    *(jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError),
+    *(ArithmeticError, RecursionError, MemoryError),
+)
+
+
+class Refused(Exception):
+    """The template refuses the messages, or fails on them; says why."""
+
+
+class _Generation(jinja2.ext.Extension):
+    """`{% generation %}…{% endgeneration %}`: read over, since what is trained is what a model has to write."""
+
+    tags: ClassVar = {"generation"}
+
+    def parse(self, parser: Any) -> jinja2.nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return jinja2.nodes.Scope(body).set_lineno(line)
+
+
+class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset(("*", "**"))
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        size = 0
+        if operator == "**" and isinstance(left, int) and isinstance(right, int):
+            size = left.bit_length() * right
+        elif operator == "*" and (hasattr(left, "__len__") or hasattr(right, "__len__")):
+            size = math.prod(len(side) if hasattr(side, "__len__") else side for side in (left, right))
+        if size > SIZE:
+            raise OverflowError(f"{operator} makes more than it may")
+        return super().call_binop(context, operator, left, right)
+
+
+class Template:
+    """Raises click.ClickException when the source does not parse, or an option is none of its variables."""
+
+    def __init__(
+        self, source: str, date: datetime.date, names: Mapping[str, Any], options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.source = source
+        env = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols])
+        env.filters |= {"tojson": _to_json, "in_limits": _in_limits}
+        env.globals |= {"raise_exception": _raise, "strftime_now": date.strftime}
+        del env.globals["lipsum"]  # of any length, and another one each time
+        try:
+            tree = env.parse(source)
+            if options:
+                check_options(options, jinja2.meta.find_undeclared_variables(tree), names)
+            self.template = env.from_string(_with_limits(tree))
+        except jinja2.TemplateSyntaxError as error:
+            raise click.ClickException(f"line {error.lineno} does not parse: {error.message}") from None
+        except (SyntaxError, RecursionError, OverflowError) as error:
+            raise click.ClickException(f"it does not compile: {error}") from None
+        self.template.globals = dict(self.template.globals)  # else a chain of maps, walked through each time
+        date_string = date.strftime("%d %b %Y")
+        self.names = {**self.template.globals, **names, "date_string": date_string, **(options or {})}
+
+    def write(
+        self, messages: Sequence[Row], tools: Sequence[Row] | None = None, add_generation_prompt: bool = False
+    ) -> str:
+        """Raises Refused."""
+        given = {"messages": messages, "tools": tools, "documents": None, COUNT: [0]}
+        names = {**self.names, **given, "add_generation_prompt": add_generation_prompt}
+        try:  # what Template.render does, less its copy of the globals, half of the time
+            return "".join(self.template.root_render_func(self.template.new_context(names, shared=True)))
+        except WRONG as error:
+            raise Refused(str(error) or type(error).__name__) from None
+
+
+def check_options(options: Mapping[str, Any], known: set[str], names: Mapping[str, Any]) -> None:
+    """Raises click.ClickException that lists what the template asks for."""
+    free = sorted(known - set(OWN) - set(names))
+    if wrong := [name for name in options if name not in free]:
+        asked = ", ".join(free) or "no variable"
+        raise click.ClickException(f"it does not ask for the option {wrong[0]!r}; it asks for {asked}")
+
+
+def _with_limits(tree: jinja2.nodes.Template) -> jinja2.nodes.Template:
+    for loop in list(tree.find_all(jinja2.nodes.For)):
+        loop.iter = jinja2.nodes.Filter(loop.iter, "in_limits", [], [], None, None, lineno=loop.lineno)
+    for macro in list(tree.find_all(jinja2.nodes.Macro)):
+        one = jinja2.nodes.Filter(jinja2.nodes.Const(MACRO), "in_limits", [], [], None, None, lineno=macro.lineno)
+        macro.body.insert(0, jinja2.nodes.ExprStmt(one, lineno=macro.lineno))
+    return tree
+
+
+@jinja2.pass_context
+def _in_limits(context: Any, value: Any) -> Any:
+    """What a loop goes over. Loops within loops are counted each time that they begin, and cost nothing a step."""
+    if not hasattr(value, "__len__") and hasattr(value, "__iter__"):
+        value = list(value)
+    if hasattr(value, "__len__"):
+        steps = context.parent[COUNT]
+        steps[0] += len(value)
+        if steps[0] > STEPS:
+            raise OverflowError(f"its loops take more than {STEPS:,} steps")
+    return value
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
+    return simplejson.dumps(value, ensure_ascii=ensure_ascii, use_decimal=True, **options)
+
+
+def _raise(message: str) -> None:
+    raise jinja2.TemplateError(message)
