@@ -110,14 +110,11 @@ def told(error: ValidationError) -> str:
 
 
 def read_base(folder: Path) -> Base:
-    """A base whose files are there. Raises click.ClickException when they are not, or base.yaml is malformed."""
+    """A base as it is loaded. Raises click.ClickException when its files are elsewhere, or base.yaml is malformed."""
     base = read_base_yaml(folder)
-    if not (folder / "config.json").is_file():
-        if base.elsewhere:
-            where = f"data/bases/{folder.name}"
-            raise click.ClickException(
-                f"{folder} says where its weights are, and has none: write {where} for the adapter's base, and "
-                f"{folder.name} into the list of models/params.yaml; `dvc repro` then brings them there"
-            )
-        raise click.ClickException(f"{folder} has no config.json: put the model's files beside base.yaml, or name them")
+    if base.elsewhere and not (folder / "config.json").is_file():
+        raise click.ClickException(
+            f"{folder} says where its weights are, and has none: write data/bases/{folder.name} for the adapter's "
+            f"base, and {folder.name} into the list of models/params.yaml; `dvc repro` then brings them there"
+        )
     return base

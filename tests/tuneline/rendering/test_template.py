@@ -152,7 +152,7 @@ def test_ones_own_template_stands_before_the_tokenizers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("more", ["template: ../own.jinja\n", "template: ''\n", "template-options: [a]\n"])
 def test_a_malformed_field_is_one_line(tmp_path: Path, more: str) -> None:
     folder = base_with(tmp_path / "base", CHATML, more)
-    with pytest.raises(click.ClickException, match=r"base\.yaml: 1 validation error"):
+    with pytest.raises(click.ClickException, match=r"base\.yaml: "):
         read_base(folder)
 
 
