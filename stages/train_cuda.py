@@ -9,46 +9,103 @@ killed run goes on from its last checkpoint, which lies outside the outputs.
         --summary metrics/query_json/training_summary.json --state .tuneline --quantization none \\
         --learning-rate 0.002 --epochs 3 --batch-size 8 --accumulation 1 --warmup 0.05 \\
         --weight-decay 0 --evaluations 5 --precision bfloat16 --seed 0 --rank 32 --scale 2 \\
-        --dropout 0 --target linear
+        --dropout 0 --target linear --variant plain --schedule linear --optimizer adamw \\
+        --early-stopping 0 --attention auto --gradient-checkpointing auto --report-to none
 """
 
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tuneline.backends.cuda import load_model
+from tuneline.backends.cuda import load_model, local_rank
+from tuneline.estimate import machine_memory
 from tuneline.models.base import check_target
-from tuneline.training import Curves, Fitted, Run, training_command
+from tuneline.training import Curves, Fitted, Pace, Run, Settings, check_finite, training_command
+
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # by transformers' names
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw-8bit": "adamw_bnb_8bit", "paged-adamw-8bit": "paged_adamw_8bit"}
+LOSSES = {"loss": "train_loss", "eval_loss": "valid_loss"}
+
+
+def refusals(settings: Settings) -> Iterator[str]:
+    """What of the settings this machine cannot do."""
+    import importlib.util
+
+    import torch
+
+    if settings.attention == "flash" and not (torch.cuda.is_available() and importlib.util.find_spec("flash_attn")):
+        yield "fit.attention flash: it wants an NVIDIA card and the package flash-attn; write auto"
+
+
+def device_memory() -> tuple[str, int]:
+    """The device's kind and bytes: a card's own, or the machine's."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", torch.cuda.get_device_properties(local_rank()).total_memory
+    return "cpu", machine_memory()
 
 
 def make_trainer(run: Run) -> Any:
-    """A trl trainer whose data are ids and labels already."""
+    """A trl trainer whose data are ids and labels already.
+
+    The validation loss is the mean over trained tokens, whatever batch they are in.
+    """
     import torch
-    from peft import LoraConfig, prepare_model_for_kbit_training
+    from peft import LoraConfig
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    settings, plan = run.settings, run.plan
+    settings, plan, pace = run.settings, run.plan, Pace(run)
 
-    class LastStep(TrainerCallback):
-        """The last step is evaluated too, whatever the interval."""
+    class Watch(TrainerCallback):
+        """The last step is evaluated too, whatever the interval; losses are told, and looked at before they count."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            pace.step(state.global_step)
             if state.global_step == plan.steps:
                 control.should_evaluate = control.should_save = control.should_log = True
 
-    model = load_model(run.base, settings.quantization, settings.precision)
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+            for key, name in LOSSES.items():
+                if key in logs:
+                    run.report(state.global_step, name, logs[key])
+
+        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+            check_finite(metrics["eval_loss"], state.global_step, run)
+            if read_curves(state.log_history).is_over(settings.early_stopping):
+                click.echo(f"ends early, at step {state.global_step}: fit.early-stopping", err=True)
+                control.should_training_stop = control.should_save = control.should_log = True
+
+    class Trainer(SFTTrainer):
+        def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            loss = super().training_step(*args, **kwargs)
+            check_finite(loss.item(), self.state.global_step + 1, run)
+            return loss
+
+        def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+            self.model.eval()
+            total = torch.zeros(2, dtype=torch.float64)
+            with torch.no_grad():
+                for batch in self.get_eval_dataloader():
+                    out = self.model(**self._prepare_inputs(batch), use_cache=False, fused_lm_head=True)
+                    total += torch.stack([-out.log_probs.double().sum(), out.label_mask.double().sum()]).cpu()
+            metrics = {"eval_loss": (total[0] / total[1]).item()}
+            self.log(metrics)
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            return metrics
+
+    model = load_model(run.base, settings.quantization, settings.precision, settings.attention)
     model.config.use_cache = False
     pattern = run.base.pattern(settings.target)
     modules = [name for name, _ in model.named_modules()]
     check_target(pattern, [name for name in modules if re.fullmatch(pattern, name)], modules)
-    if settings.quantization == "4bit":
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     on_cpu = not torch.cuda.is_available()
     arguments = SFTConfig(
         output_dir=str(run.checkpoints),
@@ -57,7 +114,8 @@ def make_trainer(run: Run) -> Any:
         per_device_eval_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
+        lr_scheduler_type=SCHEDULES[settings.schedule],
+        optim=OPTIMIZERS[settings.optimizer],
         warmup_steps=plan.warmup,
         weight_decay=settings.weight_decay,
         seed=settings.seed,
@@ -67,6 +125,7 @@ def make_trainer(run: Run) -> Any:
         train_sampling_strategy="group_by_length",
         max_length=None,  # trim has seen to the length
         logging_steps=max(1, plan.steps // 50),
+        logging_nan_inf_filter=False,  # such a loss ends the run
         eval_strategy="steps",
         eval_steps=plan.evaluate_every,
         save_strategy="steps",
@@ -75,19 +134,19 @@ def make_trainer(run: Run) -> Any:
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=run.gradient_checkpointing,
         dataloader_pin_memory=not on_cpu,
         disable_tqdm=False,
         report_to="none",
     )
-    trainer = SFTTrainer(
+    trainer = Trainer(
         model=model,
         args=arguments,
         train_dataset=run.rows["train"],
         eval_dataset=run.rows["valid"],
         processing_class=run.chat.tokenizer,
         peft_config=LoraConfig(**run.lora),
-        callbacks=[LastStep()],
+        callbacks=[Watch()],
     )
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:  # trl makes them bfloat16 on a base of 4 bits: most values would not move in a step
@@ -140,7 +199,7 @@ def save_weights(model: Any, path: Path) -> None:
     save_file(dict(sorted(weights.items())), path, metadata={"format": "pt"})
 
 
-main = training_command("cuda", ("torch", "transformers", "peft", "trl"), fit)
+main = training_command("cuda", ("torch", "transformers", "peft", "trl"), fit, device_memory, refusals)
 
 if __name__ == "__main__":
     main()

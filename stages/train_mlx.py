@@ -9,7 +9,8 @@ killed run goes on from its last checkpoint, which lies outside the outputs, to 
         --summary metrics/query_json/training_summary.json --state .tuneline --quantization none \\
         --learning-rate 0.002 --epochs 3 --batch-size 8 --accumulation 1 --warmup 0.05 \\
         --weight-decay 0 --evaluations 5 --precision bfloat16 --seed 0 --rank 32 --scale 2 \\
-        --dropout 0 --target linear
+        --dropout 0 --target linear --variant plain --schedule linear --optimizer adamw \\
+        --early-stopping 0 --attention auto --gradient-checkpointing auto --report-to none
 """
 
 import itertools
@@ -23,21 +24,37 @@ from typing import Any
 
 import click
 
-from tuneline.backends.mlx import add_lora, load_model, peft_weights
+from tuneline.backends.mlx import add_lora, checkpoint_layers, load_model, peft_weights
+from tuneline.estimate import machine_memory
 from tuneline.files import whole_folder, write_json
-from tuneline.models.base import Base
+from tuneline.models.adapter import update_scale
 from tuneline.rendering.chat import IGNORED
 from tuneline.rendering.light import leave_out_torch
-from tuneline.training import Curves, Fitted, Plan, Run, Settings, training_command
+from tuneline.training import Curves, Fitted, Pace, Run, Settings, check_finite, training_command
 
 PAD_TO = 32  # tokens: mlx compiles a step anew for each shape of a batch
 Example = tuple[Any, Any]  # ids and labels of a row, int32 arrays
 
 
-def make_trainer(base: Base, settings: Settings, plan: Plan) -> tuple[Any, Any]:
+def refusals(settings: Settings) -> Iterator[str]:
+    """What of the settings mlx cannot do."""
+    if settings.attention != "auto":
+        yield f"fit.attention {settings.attention}: mlx has its own; write auto"
+    if settings.optimizer != "adamw":
+        yield f"fit.optimizer {settings.optimizer}: mlx has none of 8 bits; write adamw"
+
+
+def device_memory() -> tuple[str, int]:
+    """The device's kind and bytes: the machine's, which Apple's processors share with their GPU."""
+    return "mlx", machine_memory()
+
+
+def make_trainer(run: Run) -> tuple[Any, Any]:
     """The base with LoRA layers, and AdamW with the clipping and the rates that transformers has."""
     import mlx.core as mx
     import mlx.optimizers as optim
+
+    settings, plan = run.settings, run.plan
 
     class Optimizer(optim.AdamW):
         def apply_gradients(self, gradients: dict, parameters: dict) -> dict:
@@ -46,12 +63,16 @@ def make_trainer(base: Base, settings: Settings, plan: Plan) -> tuple[Any, Any]:
     def rate(step: Any) -> Any:
         step = step.astype(mx.float32)
         rise = step / max(1, plan.warmup)
-        fall = (plan.steps - step) / max(1, plan.steps - plan.warmup)
-        return settings.learning_rate * mx.where(step < plan.warmup, rise, fall)
+        left = (plan.steps - step) / max(1, plan.steps - plan.warmup)
+        after = {"linear": left, "cosine": (1 - mx.cos(mx.pi * left)) / 2, "constant": mx.array(1.0)}
+        return settings.learning_rate * mx.where(step < plan.warmup, rise, after[settings.schedule])
 
     mx.random.seed(settings.seed)
-    model = load_model(base, settings.quantization, settings.precision)
-    add_lora(model, base.pattern(settings.target), settings.rank, settings.scale, settings.dropout)
+    model, lora = load_model(run.base, settings.quantization, settings.precision), run.lora
+    dora = settings.variant == "dora"
+    add_lora(model, lora["target_modules"], lora["r"], update_scale(lora), settings.dropout, dora)
+    if run.gradient_checkpointing:
+        checkpoint_layers(model)
     optimizer = Optimizer(rate, weight_decay=settings.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
     return model, optimizer
@@ -130,7 +151,7 @@ def read_curves(path: Path) -> Curves:
     return Curves(**{name: {int(step): value for step, value in losses.items()} for name, losses in curves.items()})
 
 
-def train(model: Any, optimizer: Any, rows: dict, settings: Settings, plan: Plan, checkpoints: Path) -> Curves:
+def train(model: Any, optimizer: Any, run: Run) -> Curves:
     """Trains to the plan's end, from the last checkpoint if there is one, and puts the best weights into the model.
 
     A checkpoint `<step>/` follows each evaluation; the last and the best are kept. From one to the
@@ -143,17 +164,22 @@ def train(model: Any, optimizer: Any, rows: dict, settings: Settings, plan: Plan
 
     class Report(TrainingCallback):
         def on_train_loss_report(self, train_info: dict) -> None:
-            curves.train[done + train_info["iteration"] // settings.accumulation] = train_info["train_loss"]
+            step, loss = done + train_info["iteration"] // settings.accumulation, train_info["train_loss"]
+            check_finite(loss, step, run)
+            curves.train[step] = loss
+            run.report(step, "train_loss", loss)
+            pace.step(step)
 
-    data = {name: examples(part) for name, part in rows.items()}
-    done, curves = 0, Curves()
+    settings, plan, checkpoints = run.settings, run.plan, run.checkpoints
+    data = {name: examples(part) for name, part in run.rows.items()}
+    done, curves, pace = 0, Curves(), Pace(run)
     resume = last_checkpoint(checkpoints)
     if resume:
         click.echo(f"going on from {resume}", err=True)
         model.load_weights(str(resume / "lora.safetensors"), strict=False)
         optimizer.state = tree_unflatten(list(mx.load(str(resume / "optimizer.safetensors")).items()))
         done, curves = int(resume.name), read_curves(resume / "curves.json")
-    while done < plan.steps:
+    while done < plan.steps and not curves.is_over(settings.early_stopping):
         steps = min(plan.evaluate_every, plan.steps - done)
         mx.random.seed(settings.seed + done)  # of dropout: a run that goes on draws the same
         with whole_folder(checkpoints / str(done + steps)) as part:
@@ -171,12 +197,16 @@ def train(model: Any, optimizer: Any, rows: dict, settings: Settings, plan: Plan
             curves.valid[done] = trainer.evaluate(
                 model, data["valid"], settings.batch_size, -1, loss=loss, iterate_batches=iterate_batches
             )
+            check_finite(curves.valid[done], done, run)
+            run.report(done, "valid_loss", curves.valid[done])
             click.echo(f"step {done} of {plan.steps}: validation loss {curves.valid[done]:.4f}", err=True)
             mx.save_safetensors(str(part / "optimizer.safetensors"), dict(tree_flatten(optimizer.state)))
             write_json(part / "curves.json", asdict(curves))
         for folder in checkpoints.glob("[0-9]*"):
             if int(folder.name) not in (done, curves.best):
                 shutil.rmtree(folder)
+    if done < plan.steps:
+        click.echo(f"ends early, at step {done}: fit.early-stopping", err=True)
     model.load_weights(str(checkpoints / str(curves.best) / "lora.safetensors"), strict=False)
     mx.eval(model.parameters())  # read now: the checkpoints are about to go
     return curves
@@ -191,8 +221,8 @@ def fit(run: Run) -> Fitted:
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    model, optimizer = make_trainer(run.base, run.settings, run.plan)
-    curves = train(model, optimizer, run.rows, run.settings, run.plan, run.checkpoints)
+    model, optimizer = make_trainer(run)
+    curves = train(model, optimizer, run)
     trainable = sum(tensor.size for _, tensor in tree_flatten(model.trainable_parameters()))
     return Fitted(partial(save_weights, model), curves, trainable, str(mx.default_device()))
 
@@ -203,7 +233,7 @@ def save_weights(model: Any, path: Path) -> None:
     save_file(peft_weights(model), path, metadata={"format": "pt"})
 
 
-main = training_command("mlx", ("mlx", "mlx-lm"), fit)
+main = training_command("mlx", ("mlx", "mlx-lm"), fit, device_memory, refusals)
 
 if __name__ == "__main__":
     leave_out_torch()

@@ -4,27 +4,31 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tuneline.estimate import Load, choose, in_words, needs, read_shapes, ways_to_fit
 from tuneline.files import whole_folder, write_json
 from tuneline.models.adapter import WEIGHTS, Adapter, lora_config, write_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import IGNORED, Chat, load_chat
 from tuneline.rendering.preamble import read_preamble
 from tuneline.rendering.tokens import read_tokens
+from tuneline.reporting import REPORTS, Report, check_installed, reporting, silent
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The flags of a training run; every one of them determines the adapter."""
+    """The flags of a training run. All but those of SAME determine the adapter."""
 
     quantization: str
     learning_rate: float
@@ -40,6 +44,16 @@ class Settings:
     scale: float
     dropout: float
     target: str
+    variant: str
+    schedule: str
+    optimizer: str
+    early_stopping: int
+    attention: str
+    gradient_checkpointing: str
+    report_to: str
+
+
+SAME = ("gradient_checkpointing", "report_to")  # of Settings: the adapter is the same with another value
 
 
 def training_options(command: Callable) -> Callable:
@@ -60,6 +74,18 @@ def training_options(command: Callable) -> Callable:
         click.option("--scale", type=click.FloatRange(0, min_open=True), required=True, help="alpha ÷ rank."),
         click.option("--dropout", type=share, required=True),
         click.option("--target", required=True, help="A pattern's name in the base's base.yaml."),
+        click.option("--variant", type=click.Choice(["plain", "rslora", "dora"]), required=True, help="Of LoRA."),
+        click.option("--schedule", type=click.Choice(["linear", "cosine", "constant"]), required=True),
+        click.option("--optimizer", type=click.Choice(["adamw", "adamw-8bit", "paged-adamw-8bit"]), required=True),
+        click.option(
+            "--early-stopping",
+            type=click.IntRange(0),
+            required=True,
+            help="Evaluations without a better validation loss, after which it ends. 0: never.",
+        ),
+        click.option("--attention", type=click.Choice(["auto", "eager", "sdpa", "flash"]), required=True),
+        click.option("--gradient-checkpointing", type=click.Choice(["auto", "on", "off"]), required=True),
+        click.option("--report-to", type=click.Choice(REPORTS), required=True),
     ]
     for option in reversed(options):
         command = option(command)
@@ -68,7 +94,7 @@ def training_options(command: Callable) -> Callable:
 
 @dataclass(frozen=True)
 class Plan:
-    """Optimizer steps. The rate rises in a line over `warmup` steps, then falls in a line to 0."""
+    """Optimizer steps. The rate rises in a line over `warmup` steps, then goes as the schedule says."""
 
     steps: int
     warmup: int
@@ -94,6 +120,11 @@ class Curves:
         """The step with the lowest validation loss; the earlier of two."""
         return min(self.valid, key=lambda step: (self.valid[step], step))
 
+    def is_over(self, patience: int) -> bool:
+        """Whether the last `patience` evaluations were no better than one before; never with 0."""
+        after = [step for step in self.valid if step > self.best] if self.valid else []
+        return 0 < patience <= len(after)
+
     def write(self, folder: Path) -> None:
         """`train_loss.tsv` and `valid_loss.tsv`, each with columns step and its loss."""
         from dvclive import Live
@@ -111,7 +142,26 @@ class Curves:
         work.rmdir()
 
 
-def write_summary(path: Path, plan: Plan, curves: Curves, rows: Any, trainable: int, packages: tuple[str, ...]) -> None:
+def check_finite(loss: float, step: int, run: "Run") -> None:
+    """Raises click.ClickException for a loss that is no number: nothing after it is worth a checkpoint."""
+    if math.isfinite(loss):
+        return
+    settings = run.settings
+    ways = [f"lower train.learning-rate, now {settings.learning_rate:g}", "raise fit.warmup"]
+    ways += ["write fit.precision float32"] if settings.precision != "float32" else []
+    raise click.ClickException(
+        f"the loss is {loss} at step {step} of {run.plan.steps}, and the run ends here; {kept(run.checkpoints)}: "
+        f"{', or '.join(ways)}. With other knobs it begins anew, with the same it goes on from there"
+    )
+
+
+def kept(checkpoints: Path) -> str:
+    """Which step a run that has failed left behind."""
+    steps = [int(path.name.split("-")[-1]) for path in checkpoints.glob("*") if path.name.split("-")[-1].isdigit()]
+    return f"the checkpoint of step {max(steps)} is kept in {checkpoints}" if steps else "there is no checkpoint yet"
+
+
+def write_summary(path: Path, curves: Curves, rows: Any, trainable: int, packages: tuple[str, ...]) -> None:
     """What the inputs determine of the run; seconds and device go to the run log."""
     labels = rows["train"].with_format("numpy")["labels"]
     lengths = [len(row) for row in labels]
@@ -120,7 +170,7 @@ def write_summary(path: Path, plan: Plan, curves: Curves, rows: Any, trainable: 
         "tokens": sum(lengths),
         "trained_tokens": int(sum((row != IGNORED).sum() for row in labels)),
         "trainable_parameters": trainable,
-        "steps": plan.steps,
+        "steps": max(curves.valid),  # fewer than planned where it ended early
         "best_step": curves.best,
         "train_loss": round(curves.train[max(curves.train)], 4),
         "valid_loss": round(curves.valid[curves.best], 4),
@@ -131,11 +181,13 @@ def write_summary(path: Path, plan: Plan, curves: Curves, rows: Any, trainable: 
 
 def checkpoint_folder(state: Path, out: Path, tokens: Path, base: Base, settings: Settings) -> Path:
     """Where a run of exactly these inputs keeps its checkpoints: another input has another folder."""
-    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    telling = {name: value for name, value in asdict(settings).items() if name not in SAME}
+    digest = hashlib.sha256(json.dumps(telling, sort_keys=True).encode())
     for folder in (tokens, base.folder):
         for file in sorted(path for path in folder.iterdir() if path.is_file()):
             digest.update(file.name.encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+            with file.open("rb") as opened:  # of many GB, some of them
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
     return state / "checkpoints" / out.name / digest.hexdigest()[:16]
 
 
@@ -149,11 +201,74 @@ class Run:
     rows: dict[str, Any]
     plan: Plan
     checkpoints: Path
+    gradient_checkpointing: bool = False
+    report: Report = silent
 
     @property
     def lora(self) -> dict[str, Any]:
         s = self.settings
-        return lora_config(self.base, s.rank, s.scale, s.dropout, s.target)
+        return lora_config(self.base, s.rank, s.scale, s.dropout, s.target, s.variant)
+
+
+KNOBS = "fit.gradient-checkpointing on, a smaller train.batch-size or trim.max-tokens, or quantization 4bit"
+
+
+def fit_into(device: str, room: int, settings: Settings, base: Base, rows: Any) -> tuple[bool, str]:
+    """Whether layers are computed twice, and what the run needs, in words. Said before anything is loaded.
+
+    Raises click.ClickException for what cannot fit into `room` bytes, with the knobs that would make it fit.
+    """
+    shapes = read_shapes(base.folder)
+    if shapes is None:
+        click.echo("no estimate of memory: the base's weights are no safetensors, or of an unknown form", err=True)
+        return settings.gradient_checkpointing == "on", ""
+    s, longest = settings, max(len(row) for part in rows.values() for row in part["input_ids"])
+    load = Load(
+        device, s.quantization, s.precision, min(s.batch_size, len(rows["train"])), longest, s.rank,
+        base.pattern(s.target), s.dropout, s.variant, s.optimizer, s.attention,
+    )  # fmt: skip
+    load = choose(shapes, load, s.gradient_checkpointing, room)
+    words = in_words(shapes, load, room)
+    if needs(shapes, load) > room:
+        ways = ways_to_fit(shapes, load, room)
+        raise click.ClickException(f"{words}. {f'It would fit with {ways}' if ways else 'Take a smaller base'}")
+    click.echo(words, err=True)
+    return load.checkpointing, words
+
+
+@contextmanager
+def running_out(run: Run, needed: str) -> Iterator[None]:
+    """Raises click.ClickException where memory ends in the block; other errors pass."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = f"{type(error).__name__} {error}"
+        if not re.search("MemoryError|OutOfMemory|allocate|bad_alloc|out of memory|insufficient memory", said, re.I):
+            raise
+        raise click.ClickException(
+            f"out of memory ({' '.join(str(error).split())[:120]}); {kept(run.checkpoints)}. "
+            f"It {needed or 'has no estimate'}. Take {KNOBS}; with the first alone it goes on from the checkpoint"
+        ) from None
+
+
+class Pace:
+    """Tells once how long a run will take, by what the steps took so far."""
+
+    def __init__(self, run: Run) -> None:
+        self.steps, self.begun, self.told = run.plan.steps, None, False
+
+    def step(self, done: int) -> None:
+        """The first one is slower than the others, and begins the count."""
+        if self.begun is None:
+            self.begun = done, time.monotonic()
+            return
+        first, start = self.begun
+        enough = done - first >= 3 and (time.monotonic() - start > 20 or done * 20 >= self.steps)
+        if enough and not self.told:
+            self.told, each = True, (time.monotonic() - start) / (done - first)
+            left = each * (self.steps - done)
+            words = f"{each:.1f} s a step: {left / 3600:.1f} hours more to step {self.steps}, without the evaluations"
+            click.echo(words, err=True)
 
 
 @dataclass(frozen=True)
@@ -166,8 +281,17 @@ class Fitted:
     device: str
 
 
-def training_command(backend: str, packages: tuple[str, ...], fit: Callable[[Run], Fitted]) -> click.Command:
-    """The stage of a backend: token files → an adapter, its curves, its summary. `fit` is what backends differ in."""
+def training_command(
+    backend: str,
+    packages: tuple[str, ...],
+    fit: Callable[[Run], Fitted],
+    device_memory: Callable[[], tuple[str, int]],
+    refusals: Callable[[Settings], Iterable[str]],
+) -> click.Command:
+    """The stage of a backend: token files → an adapter, its curves, its summary.
+
+    `fit`, the device and `refusals`, what of the settings it cannot do, are what backends differ in.
+    """
 
     @click.command()
     @click.option("--tokens", type=click.Path(path_type=Path), required=True)
@@ -192,12 +316,18 @@ def training_command(backend: str, packages: tuple[str, ...], fit: Callable[[Run
     ) -> None:
         settings, base, preamble = Settings(**flags), read_base(base_folder), read_preamble(preamble_path)
         base.pattern(settings.target)
+        if refused := list(refusals(settings)):
+            raise click.ClickException("; ".join(refused))
+        check_installed(settings.report_to)
         chat = load_chat(base)
         rows = read_tokens(tokens, chat)
+        twice, needed = fit_into(*device_memory(), settings, base, rows)
         checkpoints = checkpoint_folder(state, out, tokens, base, settings)
-        run = Run(settings, base, chat, rows, plan_steps(len(rows["train"]), settings), checkpoints)
-        with RunLog(state, f"train_{backend}", out.name) as record:
-            fitted = fit(run)
+        run = Run(settings, base, chat, rows, plan_steps(len(rows["train"]), settings), checkpoints, twice)
+        reports = reporting(settings.report_to, state / "reports", out.name, asdict(settings))
+        with RunLog(state, f"train_{backend}", out.name) as record, reports as report:
+            with running_out(run, needed):
+                fitted = fit(replace(run, report=report))
             record["device"] = fitted.device
         adapter = Adapter(
             base=base_folder,
@@ -211,7 +341,7 @@ def training_command(backend: str, packages: tuple[str, ...], fit: Callable[[Run
             write_adapter(part, run.lora, adapter, base, preamble.system, schema)
         curves_folder.mkdir(parents=True, exist_ok=True)
         fitted.curves.write(curves_folder)
-        write_summary(summary, run.plan, fitted.curves, rows, fitted.trainable, packages)
+        write_summary(summary, fitted.curves, rows, fitted.trainable, packages)
         shutil.rmtree(checkpoints.parent, ignore_errors=True)
 
     return main

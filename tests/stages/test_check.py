@@ -206,9 +206,9 @@ def test_a_value_that_its_stage_would_refuse(section: str, key: str, value: Any,
 
 
 def test_knobs_that_are_unknown_or_missing(root: Path) -> None:
-    lora = {"rnak": 3, "scale": 2.0, "dropout": 0, "target": "linear"}
+    lora = {"rnak": 3, "scale": 2.0, "dropout": 0, "target": "linear", "variant": "plain"}
     assert faults(params() | {"lora": lora, "trim": 3}, root) == [
-        "lora.rnak: unknown; known are rank, scale, dropout, target",
+        "lora.rnak: unknown; known are rank, scale, dropout, target, variant",
         "lora.rank: is missing",
         "trim is a mapping of max-tokens",
     ]

@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import load_file
 
 from stages.train_mlx import epoch_batches, examples, iterate_batches, main
 from tests.conftest import ENVIRONMENT, ROOT
 from tests.small_base import write_small_base
 from tuneline.answering.predictor import Predictor, adapter_preamble
+from tuneline.backends.mlx import checkpoint_layers
+from tuneline.models.adapter import WEIGHTS
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import IGNORED, load_chat
 from tuneline.rendering.preamble import Preamble
@@ -84,6 +87,13 @@ def arguments(place: Path, out: Path, **changed: object) -> list[str]:
         "scale": 2,
         "dropout": 0.1,
         "target": "linear",
+        "variant": "plain",
+        "schedule": "linear",
+        "optimizer": "adamw",
+        "early-stopping": 0,
+        "attention": "auto",
+        "gradient-checkpointing": "auto",
+        "report-to": "none",
     } | {name.replace("_", "-"): value for name, value in changed.items()}
     return [part for name, value in flags.items() for part in (f"--{name}", str(value))]
 
@@ -105,13 +115,18 @@ def trained(place: Path) -> Path:
     return train(place, place / "trained")
 
 
-def test_peft_reads_the_adapter_and_gives_the_same_logits(place: Path, trained: Path) -> None:
+@pytest.mark.parametrize("variant", ["plain", "rslora", "dora"])
+def test_peft_reads_the_adapter_and_gives_the_same_logits(
+    variant: str, place: Path, trained: Path, tmp_path: Path
+) -> None:
     import mlx.core as mx
     import torch
 
     from tuneline.backends import cuda as backend_cuda
     from tuneline.backends import mlx as backend_mlx
 
+    if variant != "plain":
+        trained = train(place, tmp_path, variant=variant, epochs=1)
     base = read_base(place / "base")
     ids = [[5, 9, 300, 17, 2000, 11, 4, 42]]
     logits = {}
@@ -137,6 +152,80 @@ def test_summary_and_curves(place: Path, trained: Path) -> None:
     assert not list((trained.parent / "state" / "checkpoints").iterdir())
     assert adapter_preamble(trained) == PREAMBLE  # predict needs nothing but the folder and the base
     assert (trained / "schema.json").read_bytes() == (place / "schema.json").read_bytes()
+
+
+def test_the_validation_loss_is_a_mean_over_trained_tokens(place: Path, trained: Path) -> None:
+    import torch
+
+    from tuneline.backends.cuda import load_adapter, load_model
+
+    model = load_adapter(load_model(read_base(place / "base"), "none"), trained)
+    losses, counts = [], []
+    for row in read_tokens(place / "tokens", load_chat(read_base(place / "base")))["valid"]:
+        labels = torch.tensor([row["labels"]])
+        counts.append(int((labels[:, 1:] != IGNORED).sum()))
+        losses.append(model(torch.tensor([row["input_ids"]]), labels=labels).loss.item() * counts[-1])
+    summary = json.loads((trained.parent / "summary.json").read_text())
+    assert summary["valid_loss"] == pytest.approx(sum(losses) / sum(counts), abs=2e-4)
+
+
+def test_gradient_checkpointing_changes_nothing_but_the_draws_of_dropout(place: Path, tmp_path: Path) -> None:
+    some = []
+    for word in ("on", "off"):
+        adapter = train(place, tmp_path / word, epochs=0.5, dropout=0, gradient_checkpointing=word)
+        some.append(load_file(adapter / WEIGHTS))
+    for name, tensor in some[0].items():
+        np.testing.assert_allclose(tensor, some[1][name], atol=1e-5)
+
+
+def test_a_layer_computed_twice_has_the_same_dropout(place: Path) -> None:
+    """Of a dropout alone, the gradient is the output where the input is ones."""
+    import mlx.core as mx
+    import mlx.nn as nn
+
+    model = nn.Module()
+    model.layers = [nn.Sequential(nn.Dropout(0.5))]
+    checkpoint_layers(model)
+    (out,), (gradient,) = mx.vjp(model.layers[0], [mx.ones(200)], [mx.ones(200)])
+    assert set(out.tolist()) == {0.0, 2.0}
+    assert mx.array_equal(out, gradient)
+    assert not mx.array_equal(out, model.layers[0](mx.ones(200)))
+
+
+def test_schedules_and_early_stopping(place: Path, tmp_path: Path) -> None:
+    flags = {"learning_rate": 3, "warmup": 0, "epochs": 3, "evaluations": 9, "early_stopping": 2}
+    for schedule in ("cosine", "constant"):
+        out = tmp_path / schedule
+        train(place, out, schedule=schedule, **flags)
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["steps"] == summary["best_step"] + 4 < 18
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"attention": "eager"}, "fit.attention eager: mlx has its own; write auto"),
+        ({"optimizer": "adamw-8bit"}, "fit.optimizer adamw-8bit: mlx has none of 8 bits; write adamw"),
+        ({"report_to": "tensorboard"}, "pip install tensorboard"),
+    ],
+)
+def test_what_mlx_cannot_do_is_refused_in_one_line(flags: dict, said: str, place: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, arguments(place, tmp_path, **flags))
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert said in result.output
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_step_before(place: Path, tmp_path: Path) -> None:
+    words = arguments(place, tmp_path, learning_rate=1e38, warmup=0.1, evaluations=12)
+    for _ in range(2):
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 1
+        said = result.output.splitlines()[-1]
+        assert "the loss is nan at step 2 of 12" in said
+        assert "the checkpoint of step 1 is kept" in said
+        assert [path.name for path in tmp_path.glob("state/checkpoints/*/*/*")] == ["1"]
+    assert "going on from" in result.output
+    assert not (tmp_path / "adapter").exists()
 
 
 def test_two_runs_give_the_same_bytes(place: Path, trained: Path) -> None:

@@ -31,7 +31,9 @@ def predict_options(command: Callable) -> Callable:
 
 
 class Predictor:
-    """A loaded base, with or without an adapter, asked under a preamble. `schema`: hold every answer to it."""
+    """A loaded base, with or without an adapter, asked under a preamble. `precision`: of training. `schema`: hold every
+    answer to it.
+    """
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Predictor:
         self.backend = importlib.import_module(f"tuneline.backends.{backend}")
         self.writer = importlib.import_module(f"tuneline.answering.{backend}")
         self.chat, self.context = load_chat(base, preamble), base.context
+        precision = self.backend.answering_precision(precision)
         self.model = self.backend.load_model(base, quantization, precision)
         if adapter:
             self.model = self.backend.load_adapter(self.model, adapter)

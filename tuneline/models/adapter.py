@@ -42,15 +42,30 @@ def read_adapter(folder: Path) -> Adapter:
         ) from None
 
 
-def lora_config(base: Base, rank: int, scale: float, dropout: float, target: str) -> dict[str, Any]:
-    """PEFT's configuration as plain values. alpha = scale × rank: the rank does not change the update's size."""
+VARIANTS: dict[str, dict[str, bool]] = {"plain": {}, "rslora": {"use_rslora": True}, "dora": {"use_dora": True}}
+
+
+def lora_config(
+    base: Base, rank: int, scale: float, dropout: float, target: str, variant: str = "plain"
+) -> dict[str, Any]:
+    """PEFT's configuration as plain values. alpha = scale × rank: the rank does not change the update's size.
+
+    Of VARIANTS, rslora multiplies the update by alpha ÷ √rank (arXiv:2312.03732), dora by a magnitude a row of the
+    weight too (arXiv:2402.09353).
+    """
     return {
         "task_type": "CAUSAL_LM",
         "r": rank,
         "lora_alpha": scale * rank,
         "lora_dropout": dropout,
         "target_modules": base.pattern(target),
+        **VARIANTS[variant],
     }
+
+
+def update_scale(config: dict[str, Any]) -> float:
+    """What the product of B and A is multiplied by: alpha ÷ rank, or ÷ √rank with rsLoRA."""
+    return config["lora_alpha"] / config["r"] ** (0.5 if config.get("use_rslora") else 1)
 
 
 def write_adapter(

@@ -81,3 +81,32 @@ def test_mlx_answers_as_each_gets_alone(base: Path) -> None:
     counted: list[int] = []
     assert generate(model, PROMPTS, 12, STOP, 3, None, counted.append) == one
     assert sum(counted) == len(PROMPTS)
+
+
+def test_adapters_of_one_base_leave_nothing_of_themselves_behind(tmp_path: Path) -> None:
+    """They are added into the weights and taken out again: after another one, the first answers as before."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from tuneline.answering.cuda import generate
+    from tuneline.backends.cuda import load_adapter, load_model, merges, switch_adapter
+
+    base = read_base(write_class_base(tmp_path / "base", "llama", initializer_range=0.3))
+    for name in ("one", "two"):
+        config = LoraConfig(r=2, target_modules=base.pattern("linear"), init_lora_weights=False)
+        torch.manual_seed({"one": 1, "two": 2}[name])
+        get_peft_model(load_model(base, "none"), config).save_pretrained(tmp_path / name)
+
+    def said(model: Any) -> list[list[int]]:
+        return generate(model, PROMPTS, 12, STOP, 4, None, int)
+
+    plain = said(load_model(base, "none"))
+    alone = {name: said(load_adapter(load_model(base, "none"), tmp_path / name)) for name in ("one", "two")}
+    assert plain != alone["one"] != alone["two"] != plain
+    model = load_adapter(load_model(base, "none"), tmp_path / "one")
+    assert merges(model)
+    for name in ("two", "one", "two", "two", "one"):
+        model = switch_adapter(model, tmp_path / name)
+        assert said(model) == alone[name], name
+    half = load_adapter(load_model(base, "none", "bfloat16"), tmp_path / "one")
+    assert not merges(half)
