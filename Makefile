@@ -16,7 +16,7 @@ COUNTS := ^(.*[:.])?(trainable_parameters|trained_tokens|tokens)$$
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test soak train-m4 snips scitldr retrain predict show experiments diff answers-push answers-pull speed base clean
+.PHONY: help setup repro test soak train-m4 snips scitldr real retrain predict show experiments diff answers-push answers-pull speed base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,10 @@ scitldr: .venv/repro ## the same for summaries of abstracts
 	dvc repro benchmarks/dvc.yaml:eval@scitldr
 	@tuneline show metrics/scitldr
 
+real: .venv/repro ## query_json on a real base, SmolLM2-135M, an experiment of its own (40 minutes on two cores)
+	tuneline preset presets/smollm2 | xargs dvc exp run $(SET) eval@query_json
+	@tuneline show metrics/query_json
+
 retrain: .venv/repro ## from an empty inbox to a new version, twice, in a clone: .tuneline/demo
 	rm -rf .tuneline/demo
 	git clone --quiet . .tuneline/demo
@@ -98,6 +102,7 @@ answers-pull: .venv/repro ## fetch the answers that others have paid; none is ov
 speed: .venv/test ## speed as ratios against the plain alternative
 	python speed/stages.py
 	python speed/train.py
+	python speed/answer.py
 	python speed/sdg.py
 	python speed/curate.py
 	python speed/papers.py

@@ -4,7 +4,7 @@ Both sides train in turn in one process, on the same rows and the same model; th
 too. Takes some minutes on two cores; nothing is written to the repository.
 
     python speed/train.py
-    python speed/train.py --json       # one flat object with `trl_ratio`
+    python speed/train.py --json       # one flat object with `trl_ratio`, and `answer_ratio` of speed/answer.py
     python speed/train.py --small
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before speed/, whose stages.py would hide `stages`
+from speed.answer import answer_figures
 from speed.bench import Figures, Speeds, in_turn, make_rows, medians, options_of, run, small, tell
 
 
@@ -117,12 +118,14 @@ def bare_trainer(run: Any) -> Any:
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Rows of a step.")
 @click.option("--warm-up", type=click.IntRange(0), default=3, show_default=True, help="Steps of each side before.")
 @click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="Trainings of each side.")
-@small(steps=1, batch_size=2, warm_up=0, pairs=1)
-def main(as_json: bool, steps: int, batch_size: int, warm_up: int, pairs: int) -> None:
+@click.option("--answer", type=click.IntRange(1), default=192, show_default=True, help="Tokens of an answer, at most.")
+@small(steps=1, batch_size=2, warm_up=0, pairs=1, answer=4)
+def main(as_json: bool, steps: int, batch_size: int, warm_up: int, pairs: int, answer: int) -> None:
     rows = make_rows(steps * batch_size)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
         ours, trl, ratio = medians(train(rows, Path(folder), batch_size, warm_up, pairs))
-    figures: Figures = {"tokens_per_second": ours, "trl_tokens_per_second": trl, "trl_ratio": ratio}
+        figures: Figures = {"tokens_per_second": ours, "trl_tokens_per_second": trl, "trl_ratio": ratio}
+        figures |= answer_figures(None, None, rows=16 * batch_size, size=4 * batch_size, most=answer, pairs=pairs)
     tell({"steps": steps, "pairs": pairs, **figures}, as_json)
 
 

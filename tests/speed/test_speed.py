@@ -20,6 +20,7 @@ LOAD = ("accepted", "cases_per_second", "next_p99_ms", "submit_p99_ms", "server_
 CURATED = ("mixed", "alike", "facets")
 # Figures that each bench prints among others, and those that are the same on every machine.
 PRINTED = {
+    "answer": ("answers_per_second", "plain_answers_per_second", "answer_ratio"),
     "curate": tuple(f"{kind}_{figure}" for kind in CURATED for figure in ("cpu_seconds", "peak_mb", "dropped")),
     "feedback": ("load_p99_ms", "flat_out_samples_per_second", "flat_out_100_samples_per_second"),
     "instructions": (
@@ -30,9 +31,10 @@ PRINTED = {
     "sdg": ("stage_seconds", "process_seconds", "ideal_seconds", "ideal_ratio", "memory_growth_mb"),
     "stages": ("rows_per_second", "encode_batch_rows_per_second", "trim_format_ratio"),
     "summaries": tuple(f"{name}_overall" for name in ("first_sentence", "last_sentence", "base")),
-    "train": ("tokens_per_second", "trl_tokens_per_second", "trl_ratio"),
+    "train": ("tokens_per_second", "trl_tokens_per_second", "trl_ratio", "answer_ratio"),
 }
 KNOWN = {
+    "answer": {"rows": 4, "pairs": 1},
     "curate": {f"{kind}_rows": 100 for kind in CURATED},
     "feedback": {"load_acknowledged": 20, "load_kept": 20, "load_kept_twice": 0, "load_lost": 0, "load_errors": 0},
     "instructions": {"load_accepted": 12, "load_errors": 0, "load_handed_out_twice": 0, "flat_out_accepted": 12},

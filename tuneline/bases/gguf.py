@@ -27,9 +27,11 @@ def convert(gguf: Path, out: Path) -> None:
     """Raises click.ClickException when the file is no GGUF of a class that transformers reads, or its tokenizer
     splits text in a way that is not known here."""
     import torch
+    import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     split = pre_tokenizer(gguf)
+    transformers.utils.logging.set_verbosity_error()  # it would have float32, for kernels that nothing here runs
     try:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
         model, found = AutoModelForCausalLM.from_pretrained(
