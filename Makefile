@@ -47,7 +47,7 @@ test: .venv/test ## lint and all tests
 	ruff check .
 	ruff format --check .
 	lint-imports --no-cache
-	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not soak"
+	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: .venv/test ## the long tests: many kills, big inputs
 	pytest -m soak

@@ -58,7 +58,7 @@ KNOBS: dict[str, dict[str, Kind]] = {  # section → knob → what the option of
         "early-stopping": click.IntRange(0),
         "precision": click.Choice(["float32", "bfloat16"]),
         "attention": click.Choice(["auto", "eager", "sdpa", "flash"]),
-        "gradient-checkpointing": click.Choice(["auto", "on", "off"]),
+        "gradient-checkpointing": click.Choice(["auto", "always", "never"]),
         "report-to": click.Choice(["none", "wandb", "tensorboard"]),
         "seed": WHOLE,
     },

@@ -217,16 +217,16 @@ def in_words(shapes: Shapes, load: Load, room: float) -> str:
 
 
 def choose(shapes: Shapes, load: Load, wanted: str, room: float) -> Load:
-    """`wanted`: on, off, or auto, which is on where it would not fit without."""
+    """`wanted`: always, never, or auto: where it would not fit without."""
     off = replace(load, checkpointing=False)
-    on = wanted == "on" or (wanted == "auto" and needs(shapes, off) > ROOM * room)
+    on = wanted == "always" or (wanted == "auto" and needs(shapes, off) > ROOM * room)
     return replace(load, checkpointing=on)
 
 
 def ways_to_fit(shapes: Shapes, load: Load, room: float) -> str:
     """The knobs that make it fit, with as little changed as can be; "" where nothing does."""
     on = replace(load, checkpointing=True)
-    first = [] if load.checkpointing else ["fit.gradient-checkpointing on"]
+    first = [] if load.checkpointing else ["fit.gradient-checkpointing always"]
     if first and needs(shapes, on) <= room:
         return first[0]
     changes = {"quantization 4bit": replace(on, quantization="4bit")} if load.quantization != "4bit" else {}

@@ -84,7 +84,7 @@ def training_options(command: Callable) -> Callable:
             help="Evaluations without a better validation loss, after which it ends. 0: never.",
         ),
         click.option("--attention", type=click.Choice(["auto", "eager", "sdpa", "flash"]), required=True),
-        click.option("--gradient-checkpointing", type=click.Choice(["auto", "on", "off"]), required=True),
+        click.option("--gradient-checkpointing", type=click.Choice(["auto", "always", "never"]), required=True),
         click.option("--report-to", type=click.Choice(REPORTS), required=True),
     ]
     for option in reversed(options):
@@ -210,7 +210,7 @@ class Run:
         return lora_config(self.base, s.rank, s.scale, s.dropout, s.target, s.variant)
 
 
-KNOBS = "fit.gradient-checkpointing on, a smaller train.batch-size or trim.max-tokens, or quantization 4bit"
+KNOBS = "fit.gradient-checkpointing always, a smaller train.batch-size or trim.max-tokens, or quantization 4bit"
 
 
 def fit_into(device: str, room: int, settings: Settings, base: Base, rows: Any) -> tuple[bool, str]:
@@ -221,7 +221,7 @@ def fit_into(device: str, room: int, settings: Settings, base: Base, rows: Any) 
     shapes = read_shapes(base.folder)
     if shapes is None:
         click.echo("no estimate of memory: the base's weights are no safetensors, or of an unknown form", err=True)
-        return settings.gradient_checkpointing == "on", ""
+        return settings.gradient_checkpointing == "always", ""
     s, longest = settings, max(len(row) for part in rows.values() for row in part["input_ids"])
     load = Load(
         device, s.quantization, s.precision, min(s.batch_size, len(rows["train"])), longest, s.rank,

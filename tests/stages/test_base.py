@@ -216,3 +216,5 @@ def test_a_base_whose_weights_are_elsewhere_says_how_to_use_it(tmp_path: Path) -
     folder = write_yaml(tmp_path / "models/some", id="a/b", revision=REVISION)
     with pytest.raises(click.ClickException, match="write data/bases/some for the adapter's base"):
         read_base(folder)
+    with pytest.raises(click.ClickException, match=r"`dvc repro models/dvc.yaml:base@some` brings that base"):
+        read_base(tmp_path / "data/bases/some")

@@ -55,13 +55,13 @@ def test_known_figures(shapes: Shapes, tokens: int, without: float, with_it: flo
 def test_auto_computes_layers_twice_where_it_would_not_fit_without() -> None:
     assert choose(GEMMA, load(512), "auto", 24 * 10**9).checkpointing
     assert not choose(GEMMA, load(512), "auto", 80 * 10**9).checkpointing
-    assert not choose(GEMMA, load(512), "off", 24 * 10**9).checkpointing
-    assert choose(GEMMA, load(512), "on", 80 * 10**9).checkpointing
+    assert not choose(GEMMA, load(512), "never", 24 * 10**9).checkpointing
+    assert choose(GEMMA, load(512), "always", 80 * 10**9).checkpointing
 
 
 def test_each_way_to_fit_fits() -> None:
     room = 24 * 10**9
-    assert ways_to_fit(GEMMA, load(512), room) == "fit.gradient-checkpointing on"
+    assert ways_to_fit(GEMMA, load(512), room) == "fit.gradient-checkpointing always"
     whole = load(2048, quantization="none", rows=12, checkpointing=True)
     ways = ways_to_fit(LLAMA, whole, room).split(" or ")
     assert [way.rpartition(" ")[0] for way in ways] == ["quantization", "train.batch-size"]
@@ -69,7 +69,7 @@ def test_each_way_to_fit_fits() -> None:
     assert needs(LLAMA, replace(whole, rows=rows)) <= room < needs(LLAMA, replace(whole, rows=rows + 1))
     far = load(200_000, quantization="none", rows=8)
     words, _, tokens = ways_to_fit(LLAMA, far, room).rpartition(" ")
-    assert words == "fit.gradient-checkpointing on and quantization 4bit and train.batch-size 1 and trim.max-tokens"
+    assert words == "fit.gradient-checkpointing always and quantization 4bit and train.batch-size 1 and trim.max-tokens"
     least = replace(far, quantization="4bit", rows=1, checkpointing=True, tokens=int(tokens))
     assert needs(LLAMA, least) <= room < needs(LLAMA, replace(least, tokens=least.tokens + 1))
     assert ways_to_fit(GEMMA, load(512), 10**9) == ""

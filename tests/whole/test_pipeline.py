@@ -215,31 +215,3 @@ def test_no_stage_opens_params() -> None:
         calls = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
         reads = [c for c in calls if "params.yaml" in c and re.search(r"open|read_|Path", c)]
         assert not reads, f"{path}: {reads}"
-
-
-def test_the_ministral_preset_is_what_it_says(tmp_path: Path) -> None:
-    lines = (ROOT / "presets/ministral").read_text("utf-8").splitlines()
-    pairs = [line.partition("=")[::2] for line in lines if line and not line.startswith("#")]
-    stages = resolved_stages(tmp_path, "cuda", overrides={name: yaml.safe_load(value) for name, value in pairs})
-    words = shlex.split(stages["train@succession"]["cmd"])
-    flags = importlib.import_module(words[2]).main.make_context("train", words[3:]).params
-    assert flags["rank"] * flags["scale"] == 32  # alpha
-    wanted = {
-        "base_folder": Path("data/bases/ministral-3-3b-base"),
-        "quantization": "4bit",
-        "rank": 16,
-        "dropout": 0.05,
-        "learning_rate": 2e-4,
-        "epochs": 2,
-        "batch_size": 1,
-        "accumulation": 16,
-        "target": "linear",
-    }
-    assert {name: flags[name] for name in wanted} == wanted
-    assert "--max-tokens 2048" in stages["trim@succession"]["cmd"]
-    pattern = yaml.safe_load((ROOT / "models/ministral-3-3b-base/base.yaml").read_text("utf-8"))["target"]["linear"]
-    for module in ("q", "k", "v", "o"):
-        assert re.fullmatch(pattern, f"model.language_model.layers.7.self_attn.{module}_proj")
-        assert not re.fullmatch(pattern, f"model.vision_tower.transformer.layers.7.attention.{module}_proj")
-    for module in ("gate", "up", "down"):
-        assert re.fullmatch(pattern, f"model.language_model.layers.7.mlp.{module}_proj")

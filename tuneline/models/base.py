@@ -11,6 +11,7 @@ import click
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+FETCHED = ("data", "bases")  # where the stage `base` writes
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Wheel = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+$")]
 
@@ -94,7 +95,12 @@ def read_base_yaml(folder: Path) -> Base:
     try:
         return Base(folder=folder, **yaml.safe_load(path.read_text("utf-8")))
     except FileNotFoundError:
-        raise click.ClickException(f"{path} is missing: a base is a folder with one; see models/tiny") from None
+        way = "a base is a folder with one; see models/tiny"
+        if folder.parts[-3:-1] == FETCHED:
+            way = (
+                f"`dvc repro models/dvc.yaml:base@{folder.name}` brings that base, `dvc pull` if somebody has pushed it"
+            )
+        raise click.ClickException(f"{path} is missing: {way}") from None
     except ValidationError as error:
         raise click.ClickException(f"{path}: {told(error)}") from None
     except (yaml.YAMLError, TypeError) as error:
