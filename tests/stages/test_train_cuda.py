@@ -275,7 +275,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_loaded(work: Path, tmp_pa
     words[words.index("--base") + 1] = str(base)
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 1
-    assert done.output.startswith("Error: needs about 4")
+    assert done.output.startswith("Error: needs at least 4")
     assert "Take a smaller base" in done.output
 
 
