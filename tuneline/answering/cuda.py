@@ -6,6 +6,7 @@ own continuous batching pages its cache for a GPU; see speed/answer.py for how t
 
 import math
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -53,9 +54,11 @@ def generate(
 
 
 def keeps_plain_cache(model: Any) -> bool:
-    """Whether keys and values by layer are all that the model keeps of a row, and its positions are plain numbers."""
-    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
-    return kinds <= {DynamicLayer, DynamicSlidingWindowLayer} and not hasattr(model.base_model, "get_rope_index")
+    """Whether keys and values of its own are all that each layer keeps of a row, and positions are plain numbers."""
+    layers = DynamicCache(config=model.config).layers
+    plain = {type(layer) for layer in layers} <= {DynamicLayer, DynamicSlidingWindowLayer}
+    own = len(layers) == model.config.get_text_config().num_hidden_layers  # some layers read another's
+    return plain and own and not any(hasattr(module, "get_rope_index") for module in model.modules())
 
 
 class Room(DynamicLayer):
@@ -225,8 +228,7 @@ def _in_whole_batches(
         held = [_Constrained([constrain() for _ in places], width)] if constrain else None
         out = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=held)
         for at, row in zip(places, out, strict=True):
-            said = row[width:].tolist()
-            answers[at] = said[: next((i for i, token in enumerate(said) if token in stop), len(said))]
+            answers[at] = list(takewhile(lambda token: token not in stop, row[width:].tolist()))
         told(len(places))
     return answers
 
