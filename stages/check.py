@@ -81,6 +81,7 @@ def faults(params: Any, root: Path) -> list[str]:
     recipes, adapters = (params.get(key) if isinstance(params, dict) else None for key in ("recipes", "adapters"))
     if not isinstance(recipes, list) or not isinstance(adapters, dict):
         return ["recipes is a list of names, adapters a mapping by name"]
+    known = [*recipes, *recipes_of_root(params, root)]
     found = []
     for recipe in recipes:
         if not is_full(NAME, recipe):
@@ -94,17 +95,25 @@ def faults(params: Any, root: Path) -> list[str]:
         elif not isinstance(adapter, dict):
             found.append(f"{where} is a mapping")
         else:
-            found += [f"{where}.{fault}" for fault in adapter_faults(adapter, recipes, root)]
+            found += [f"{where}.{fault}" for fault in adapter_faults(adapter, known, root)]
     for name in (name for name in KNOBS if name in params):  # DVC itself tells a section that is not there
         found += knob_faults(name, params[name], KNOBS[name])
     return found
 
 
-def adapter_faults(adapter: dict[str, Any], recipes: list[Any], root: Path) -> list[str]:
+def recipes_of_root(params: dict[str, Any], root: Path) -> list[Any]:
+    """What the repository's own params.yaml makes rows of, where another one, such as that of benchmarks/, is read."""
+    if params.get("root", ".") == ".":
+        return []
+    return yaml.safe_load((root / "params.yaml").read_text("utf-8"))["recipes"]
+
+
+def adapter_faults(adapter: dict[str, Any], known: list[Any], root: Path) -> list[str]:
+    """`known`: the recipes that rows are made of."""
     recipe, base, most = (adapter.get(key) for key in ("recipe", "base", "max-new-tokens"))
     found = []
-    if recipe not in recipes:
-        found.append(f"recipe: {recipe!r} is not in recipes, which has {', '.join(map(str, recipes))}")
+    if recipe not in known:
+        found.append(f"recipe: {recipe!r} is not in recipes, which has {', '.join(map(str, known))}")
     if not is_full(PATH, base):
         found.append(f"base: {base!r} is no folder's name; write letters, digits, ., _, - and /")
     else:

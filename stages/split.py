@@ -1,8 +1,8 @@
 """Rows → train, valid and test, by groups in the order of their hashes.
 
---held-out of the groups are for validation and test, half each, at least one; a source's own test rows are the test
-set, and then validation has all of it. Where answers are labels, each label has its share. Rows that a strategy made
-are for training only, and go when their lineage touches a validation or test group.
+--held-out of the groups, or the recipe's own share, are for validation and test, half each, at least one; a source's
+own test rows are the test set, and then validation has all of it. Where answers are labels, each label has its share.
+Rows that a strategy made are for training only, and go when their lineage touches a validation or test group.
 
 Stable when rows are added, as far as shares that hold allow: rows of a known group move nothing, and a new group moves
 at most one group over each boundary between two sets, the one that is nearest to it by hash (two in sets of so few
@@ -269,6 +269,7 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
     rows, corpus = read_rows(paths[0]), read_rows(paths[-1])
     read = read_recipe(recipe)
     settings = read.split
+    held_out = held_out if settings.held_out is None else settings.held_out
     unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in corpus})
     if unknown:
         raise click.ClickException(

@@ -86,6 +86,15 @@ def test_a_recipe_whose_name_is_none(name: Any, root: Path) -> None:
     assert faults(params(recipe=name), root) == [f"adapters.mine.recipe: {name!r} is not in recipes, which has one"]
 
 
+@pytest.mark.parametrize("recipe", ["one", "two-b_3"])
+def test_an_adapter_of_other_parameters_may_be_of_a_recipe_of_the_root(root: Path, recipe: str) -> None:
+    (root / "params.yaml").write_text("recipes: [two-b_3]", encoding="utf-8")
+    assert faults(params(recipe=recipe) | {"root": ".."}, root) == []
+    assert faults(params(recipe="two-b_3") | {"root": "."}, root) != []
+    (fault,) = faults(params(recipe="three") | {"root": ".."}, root)
+    assert fault == "adapters.mine.recipe: 'three' is not in recipes, which has one, two-b_3"
+
+
 @pytest.mark.parametrize("base", BAD_BASES)
 def test_a_base_that_is_no_folders_name(base: Any, root: Path) -> None:
     said = f"adapters.mine.base: {base!r} is no folder's name; write letters, digits, ., _, - and /"

@@ -305,7 +305,8 @@ def test_the_sources_own_test_poems_do_not_forbid_the_others(tmp_path: Path) -> 
 def run(
     tmp_path: Path, rows: list[dict], held_out: float = 0.6, corpus: list[dict] | None = None, **sections: Any
 ) -> Result:
-    names = {name.replace("_", "-"): sections.pop(name) for name in ("valid_groups", "test_groups") if name in sections}
+    own = ("valid-groups", "test-groups", "held-out")
+    names = {name: sections.pop(name) for name in own if name in sections}
     recipe = write_recipe(tmp_path / "r", split=names, **sections)
     write_jsonl(tmp_path / "rows.jsonl", rows)
     words = ["--rows", tmp_path / "rows.jsonl", "--recipe", recipe, "--out", tmp_path / "split"]
@@ -343,6 +344,14 @@ def test_half_of_what_is_held_out_is_for_validation(tmp_path: Path) -> None:
     counts = json.loads((tmp_path / "tested/m.json").read_text())
     assert 250 < counts["valid"] < 350
     assert counts["test"] == 1
+
+
+def test_the_share_of_the_sources_own_holds_before_that_of_the_parameters(tmp_path: Path) -> None:
+    run(tmp_path / "own", [row(str(i)) for i in range(2000)], 0.5, **{"held-out": 0.1})
+    counts = json.loads((tmp_path / "own/m.json").read_text())
+    assert [counts["valid"], counts["test"]] == [100, 100]
+    refused = run(tmp_path / "too much", [row(str(i)) for i in range(20)], **{"held-out": 1.5})
+    assert refused.exit_code and "held-out" in refused.stderr
 
 
 def test_a_corpus_of_three_groups_has_all_sets(tmp_path: Path) -> None:
@@ -393,6 +402,6 @@ def test_held_out_rows_that_are_cut_are_told(tmp_path: Path) -> None:
 
 
 def test_a_group_that_no_row_has_is_named(tmp_path: Path) -> None:
-    result = run(tmp_path, [row("a")], valid_groups=["a", "misspelt"])
+    result = run(tmp_path, [row("a")], **{"valid-groups": ["a", "misspelt"]})
     assert result.exit_code == 1
     assert "split names groups that no row has: misspelt" in result.output

@@ -185,6 +185,9 @@ class Split(Section):
 
     valid_groups: list[str]
     test_groups: list[str]
+    held_out: float | None = Field(
+        default=None, ge=0, le=1, description="share of the groups, of these sources; none: that of params.yaml"
+    )
 
 
 class JsonEval(Section):
