@@ -19,6 +19,7 @@ import click
 import yaml
 
 from tuneline.files import whole_file
+from tuneline.teaching import options as teaching
 
 NAME, PATH = re.compile("[a-z0-9][a-z0-9_-]*"), re.compile("[A-Za-z0-9][A-Za-z0-9._/-]*")
 QUANTIZATIONS, AUTO = ("none", "4bit"), "auto"
@@ -26,25 +27,12 @@ BASES = "data/bases"  # where the stage `base` writes
 
 WHOLE, COUNT, FROM_0, ABOVE_0 = click.INT, click.IntRange(1), click.FloatRange(0), click.FloatRange(0, min_open=True)
 SHARE, TEXT, TRUTH, TEXTS = click.FloatRange(0, 1), click.STRING, click.BOOL, [click.STRING]
-Kind = click.ParamType | list[click.ParamType]
+Kind = click.ParamType | list[click.ParamType] | tuple[click.ParamType]  # a list of some, of any number
 ENTRIES = ("recipe", "base", "max-new-tokens", "quantization", "train")  # of an adapter
 TRAIN: dict[str, Kind] = {
     "learning-rate": ABOVE_0, "epochs": ABOVE_0, "batch-size": COUNT, "accumulation": COUNT, "evaluations": COUNT,
 }  # fmt: skip
-ASKED: dict[str, Kind] = {
-    "provider": click.Choice(["offline", "openai", "gemini"]),
-    "model": TEXT,
-    "temperature": click.FloatRange(0, 2),
-    "max-tokens": COUNT,
-    "base-url": TEXT,
-    "concurrency": COUNT,
-    "requests-per-minute": click.IntRange(0),
-    "tokens-per-minute": click.IntRange(0),
-    "timeout": ABOVE_0,
-    "attempts": COUNT,
-    "budget-usd": FROM_0,
-    "batch": TRUTH,
-}
+ASKED: dict[str, Kind] = {**teaching.KNOBS, "body": (teaching.KNOBS["body"],)}
 KNOBS: dict[str, dict[str, Kind]] = {  # section → knob → what the option of its stage takes
     "teacher": ASKED,
     "judge": ASKED,
@@ -155,8 +143,8 @@ def knob_faults(name: str, section: Any, knobs: Mapping[str, Kind]) -> list[str]
 
 
 def value_fault(value: Any, kind: Kind) -> str | None:
-    if isinstance(kind, list):
-        if not isinstance(value, list) or not value:
+    if isinstance(kind, list | tuple):
+        if not isinstance(value, list) or not (value or isinstance(kind, tuple)):
             return f"{value!r} is no list"
         return next(filter(None, (value_fault(one, kind[0]) for one in value)), None)
     if isinstance(value, bool) != (kind is TRUTH) or not isinstance(value, str | int | float):

@@ -51,6 +51,7 @@ class Stage:
         self.chosen = [s for s in settings.sdg.strategies if chosen in ("all", s.name)]
         self.metrics: dict[str, Any] = {"in": 0, "out": 0, "strategies": {}}
         self.refused: list[Row] = []
+        self.useless: list[str] = []  # strategies of which no answer was of use
         self.spend = Counter[str]()
 
     def asked(self, seeds: Seeds) -> list[Strategy]:
@@ -101,6 +102,20 @@ class Stage:
             )
         elif generation.strategy.is_idle:
             click.echo(f"{name}: nothing to ask about, no call", err=True)
+        self._tell_refused(name, generation)
+
+    def _tell_refused(self, name: str, generation: Generation) -> None:
+        """The usual reasons, where answers that gave no row are most of them. None of use at all fails the stage."""
+        reasons = Counter(row["reason"] for row in generation.refused if row["reason"] != "known")
+        useless, rows = reasons.total(), generation.counts["rows"]
+        if useless <= rows:
+            return
+        first = {row["reason"]: row["detail"] for row in reversed(generation.refused)}
+        said = "; ".join(f"{reason} {times} ({first[reason][:100]})" for reason, times in reasons.most_common(3))
+        line = f"{name}: {useless} of {useless + rows} answers gave no row: {said}"
+        click.echo(line, err=True)
+        if not rows and "known" not in generation.counts:
+            self.useless.append(name)
 
 
 @click.command()
@@ -135,6 +150,9 @@ def main(
     if stage.spend:
         stage.metrics["spend"] = {key: round(value, 6) for key, value in stage.spend.items()}
     write_json(metrics, stage.metrics)
+    if stage.useless:
+        names = " and ".join(stage.useless)
+        raise click.ClickException(f"no answer to {names} was of use; {refused} has each with its reason")
 
 
 def _counted(rows: Iterator[Row], metrics: dict[str, Any]) -> Iterator[Row]:

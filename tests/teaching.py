@@ -76,8 +76,10 @@ def flags(chosen: Settings) -> list[str]:
         flag = name.replace("_", "-")
         if name == "batch":
             words.append("--batch" if value else "--no-batch")
-        elif name == "price":
-            words += [word for line in value for word in ("--price", line)]
+        elif isinstance(value, tuple):
+            words += [word for line in value for word in (f"--{flag}", line)]
+        elif value is None:
+            words += [f"--{flag}", "default"]
         else:
             words += [f"--{flag}", str(value)]
     return words

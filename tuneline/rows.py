@@ -46,6 +46,14 @@ def question(row: Row) -> str:
     return " ".join(map(message_text, row["messages"][:-1])).casefold()
 
 
+def asked(row: Row) -> str:
+    """The question as it is written, to be shown; of several turns, each with who says it."""
+    if "text" in row:
+        return row["text"]
+    said = [(message["role"], message_text(message)) for message in row["messages"][:-1]]
+    return said[0][1] if len(said) == 1 else "\n\n".join(f"{role}: {text}" for role, text in said)
+
+
 def answer(row: Row) -> str:
     return row["text"] if "text" in row else message_text(row["messages"][-1])
 

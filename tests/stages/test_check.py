@@ -183,7 +183,10 @@ def options(command: click.Command) -> dict[str, Any]:
 
 
 def told(kind: Any) -> Any:
-    return [kind[0].to_info_dict()] if isinstance(kind, list) else kind.to_info_dict()
+    return [kind[0].to_info_dict()] if isinstance(kind, list | tuple) else kind.to_info_dict()
+
+
+AN_ADDRESS = "holds more than a place: a key comes from the environment, never from an address"
 
 
 @pytest.mark.parametrize(
@@ -202,6 +205,11 @@ def told(kind: Any) -> Any:
         ("predict", "constrain", 1, "1 is neither true nor false"),
         ("judge", "model", {"a": 1}, "{'a': 1} is no text"),
         ("judge", "model", ["a"], "['a'] is no text"),
+        ("teacher", "base-url", "https://me:secret@host/v1", AN_ADDRESS),
+        ("teacher", "base-url", "host:80", "is no http:// or https:// address; or write default"),
+        ("teacher", "body", ["think"], "'think' is not of the form name=value"),
+        ("teacher", "body", "a=1", "'a=1' is no list"),
+        ("judge", "temperature", "warm", "'warm' is not a valid float range"),
         ("prices", "price", "m=1/1", "'m=1/1' is no list"),
         ("prices", "price", [], "[] is no list"),
         ("prices", "price", ["m=1/1", None], "None is no text"),

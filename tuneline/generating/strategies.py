@@ -24,7 +24,7 @@ from tuneline.recipe.form import read_fields
 from tuneline.recipe.schemas import read_schema
 from tuneline.recipe.settings import Asked, Form, Table
 from tuneline.recipe.texts import fill, read_prompt
-from tuneline.rows import BadRow, answer, content_hash, make_row, question
+from tuneline.rows import BadRow, answer, asked, content_hash, make_row, question
 from tuneline.teaching.ledger import Spend
 from tuneline.teaching.request import Request
 from tuneline.teaching.teacher import Teacher
@@ -216,7 +216,7 @@ class Strategy:
 
 def fields_of(row: Row) -> dict[str, Any]:
     """A row's fields; question and answer where it has no others."""
-    return row.get("fields") or {"question": question(row), "answer": answer(row)}
+    return row.get("fields") or {"question": asked(row), "answer": answer(row)}
 
 
 class Known:
@@ -287,13 +287,13 @@ class Generation:
                 continue
             if settings.rows and self.counts["rows"] == settings.rows:
                 return
-            asked = question(row)
-            if settings.novelty < 1 and (near := self.known.nearest(asked, settings.novelty)):
+            new = question(row)
+            if settings.novelty < 1 and (near := self.known.nearest(new, settings.novelty)):
                 self.counts["known"] = self.counts.get("known", 0) + 1
                 self.refused.append({**row, "reason": "known", "detail": f"ROUGE-L {near:.3f}"})
                 continue
             if settings.novelty < 1:
-                self.known.add(asked)
+                self.known.add(new)
             self.counts["rows"] += 1
             yield row
 

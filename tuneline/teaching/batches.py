@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,30 +58,67 @@ async def pay_in_batches(teacher: "Teacher", provider: BatchProvider, requests: 
     Raises Stopped when the next batch does not fit into the budget.
     """
     folder = teacher.folder / "batches"
-    for record in sorted(folder.glob("*.json")):  # of a run that was killed
-        try:
+    for record in sorted(folder.glob("*.json")):
+        if not teacher.claims.take(_place(record.stem)):
+            continue  # of another process, which waits for it
+        try:  # of a run that was killed
             await _collect(teacher, provider, json.loads(record.read_text("utf-8"))["id"], record)
         except Hopeless as error:
             raise Hopeless(f"{error}; if the service has lost this batch, delete {record}") from None
+        finally:
+            teacher.claims.free(_place(record.stem))
     tried: dict[str, int] = {}
     while missing := dict(_unanswered(teacher, requests, tried)):
-        chunk = dict(list(missing.items())[:LARGEST])
-        _check_budget(teacher, chunk)
-        for key in chunk:
-            tried[key] = tried.get(key, 0) + 1
-        name = batch_name(list(chunk), max(tried.values()))
-        record = folder / f"{name}.json"
+        chunk = _claimed(teacher, missing)
+        if not chunk:
+            await teacher.wait_for_others()
+            continue
+        try:
+            await _pay_for(teacher, provider, folder, chunk, tried)
+        finally:
+            for key in chunk:
+                teacher.claims.free(key)
+        settled = sum(isinstance(teacher.follow(request), Outcome) for request in requests)
+        teacher.progress.update(done=settled - teacher.progress.done)
+    for request in requests:
+        if not isinstance(teacher.follow(request), Outcome):
+            teacher.failures.append("the batch gave no answer")
+
+
+def _claimed(teacher: "Teacher", missing: Asked) -> Asked:
+    """What no other process asks, as much as a batch holds, and still has no answer now that it cannot."""
+    chunk = dict(islice(((key, missing[key]) for key in missing if teacher.claims.take(key)), LARGEST))
+    teacher.log.refresh()
+    for key in [key for key in chunk if key in teacher.log]:
+        teacher.claims.free(key)
+        del chunk[key]
+    return chunk
+
+
+def _place(name: str) -> str:
+    """A batch's claim, as of a key."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+async def _pay_for(
+    teacher: "Teacher", provider: BatchProvider, folder: Path, chunk: Asked, tried: dict[str, int]
+) -> None:
+    """Submits the questions as one batch, or finds it, and logs the answers."""
+    _check_budget(teacher, chunk)
+    for key in chunk:
+        tried[key] = tried.get(key, 0) + 1
+    name = batch_name(list(chunk), max(tried.values()))
+    record = folder / f"{name}.json"
+    teacher.claims.take(_place(name))
+    try:
         if batch := await provider.find_batch(name):
             await _collect(teacher, provider, batch, record)
         if not any(key in teacher.log for key in chunk):  # none was found, or one that gave no answer
             batch = await provider.submit(name, chunk)
             write_json(record, {"id": batch, "requests": len(chunk)})
             await _collect(teacher, provider, batch, record)
-        settled = sum(isinstance(teacher.follow(request), Outcome) for request in requests)
-        teacher.progress.update(done=settled - teacher.progress.done)
-    for request in requests:
-        if not isinstance(teacher.follow(request), Outcome):
-            teacher.failures.append("the batch gave no answer")
+    finally:
+        teacher.claims.free(_place(name))
 
 
 def _unanswered(teacher: "Teacher", requests: list[Request], tried: dict[str, int]) -> Iterator[tuple[str, Request]]:

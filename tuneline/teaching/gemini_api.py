@@ -8,12 +8,14 @@ from typing import Any
 from google import genai
 from google.genai import errors, types
 
-from tuneline.teaching.batches import FAILED
+from tuneline.teaching.batches import FAILED, LARGEST
+from tuneline.teaching.client import Client, Redirected, TooLarge, explain_failure, largest_answer
 from tuneline.teaching.log import Answer
-from tuneline.teaching.openai_api import retry_after
+from tuneline.teaching.openai_api import retry_after, words_of
 from tuneline.teaching.options import Settings
 from tuneline.teaching.request import Hopeless, Request, Unanswered
 
+GEMINI = "https://generativelanguage.googleapis.com"  # said, so that no variable chooses who is asked
 REFUSALS = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE")
 
 
@@ -24,26 +26,32 @@ class GeminiProvider:
         if not secret and not own_server:
             raise Hopeless("GEMINI_API_KEY is not set; export it or write it to .env")
         self.settings = settings
+        most = largest_answer(settings.max_tokens, LARGEST if settings.batch else 1)
+        self.http = Client(most, timeout=settings.timeout)
         self.client = genai.Client(
             api_key=secret or "none",
+            vertexai=False,
             http_options=types.HttpOptions(
-                base_url=settings.base_url if own_server else None,
+                base_url=settings.base_url if own_server else GEMINI,
                 timeout=int(settings.timeout * 1000),
                 retry_options=types.HttpRetryOptions(attempts=1),
+                httpx_async_client=self.http,
             ),
         )
 
     def body(self, request: Request) -> dict[str, Any]:
         """generateContent's, in its JSON."""
         contents, config = self.parts(request)
+        settings = {
+            "temperature": self.settings.temperature,
+            "maxOutputTokens": self.settings.max_tokens,
+            "responseMimeType": "application/json",
+            "responseJsonSchema": request.schema,
+            **self.settings.extra_body,
+        }
         body: dict[str, Any] = {
             "contents": contents,
-            "generationConfig": {
-                "temperature": self.settings.temperature,
-                "maxOutputTokens": self.settings.max_tokens,
-                "responseMimeType": "application/json",
-                "responseJsonSchema": request.schema,
-            },
+            "generationConfig": {name: value for name, value in settings.items() if value is not None},
         }
         if "system_instruction" in config:
             body["systemInstruction"] = {"parts": [{"text": config["system_instruction"]}]}
@@ -61,6 +69,7 @@ class GeminiProvider:
             "max_output_tokens": self.settings.max_tokens,
             "response_mime_type": "application/json",
             "response_json_schema": request.schema,
+            **self.settings.extra_body,
         }
         if system := "\n\n".join(content for role, content in request.messages if role == "system"):
             config["system_instruction"] = system
@@ -68,7 +77,6 @@ class GeminiProvider:
 
     async def answer(self, request: Request) -> Answer:
         """Raises Unanswered or Hopeless."""
-        import aiohttp
         import httpx2
 
         path = f"models/{self.settings.model.removeprefix('models/')}:generateContent"
@@ -80,12 +88,10 @@ class GeminiProvider:
             said = json.loads(response.body)
         except errors.APIError as error:
             raise explain_status(error) from None
-        except (httpx2.TimeoutException, TimeoutError):
-            raise Unanswered(f"no answer in {self.settings.timeout:g} s") from None
-        except (httpx2.TransportError, aiohttp.ClientError, ConnectionError) as error:
-            raise Unanswered(f"connection: {error}") from None
+        except (httpx2.TransportError, ConnectionError, Redirected, TooLarge) as error:
+            raise explain_failure(error) from None
         except (ValueError, RecursionError):
-            raise Unanswered("the service's answer is no JSON") from None
+            raise Unanswered("the service's answer is no JSON", sent=True) from None
         return read_response(said, self.settings.model, time.monotonic() - start)
 
     async def find_batch(self, name: str) -> str | None:
@@ -129,6 +135,7 @@ class GeminiProvider:
 
     async def close(self) -> None:
         await self.client.aio.aclose()
+        await self.http.aclose()
 
 
 def _state(job: types.BatchJob) -> str:
@@ -140,10 +147,12 @@ def read_response(body: Any, model: str, seconds: float) -> Answer:
     try:
         return _read(body, model, seconds)
     except (AttributeError, LookupError, TypeError):
-        raise Unanswered("the service's answer is no response of Gemini") from None
+        raise Unanswered("the service's answer is no response of Gemini", sent=True) from None
 
 
 def _read(said: dict[str, Any], model: str, seconds: float) -> Answer:
+    if "candidates" not in said and (words := words_of(said)):
+        raise Unanswered(f"the service says {words}")
     candidate = (said.get("candidates") or [{}])[0]
     blocked = (said.get("promptFeedback") or {}).get("blockReason")
     if not (candidate.get("content") or candidate.get("finishReason")) and "promptFeedback" not in said:
@@ -169,5 +178,5 @@ def explain_status(error: errors.APIError) -> Unanswered | Hopeless:
         asked = retry_after(headers)
         if asked is None and (found := re.search(r"'retryDelay': '([\d.]+)s'", str(error.details))):
             asked = float(found[1])
-        return Unanswered(f"status {error.code}", asked)
+        return Unanswered(f"status {error.code}: {said}", asked)
     return Hopeless(f"the service says {error.code}: {said}")

@@ -9,7 +9,7 @@ import click
 from tuneline.files import Row
 from tuneline.recipe.own import has_door, open_door
 from tuneline.recipe.texts import fill
-from tuneline.rows import answer, question, visible
+from tuneline.rows import answer, asked, visible
 from tuneline.teaching.ledger import Rules
 from tuneline.teaching.request import Request
 
@@ -27,7 +27,7 @@ def row_request(row: Row, rubric: str) -> Request:
     facts = {
         **fields,
         "judge": "row",
-        "question": fields.get("question") or question(row),
+        "question": fields.get("question") or asked(row),
         "answer": visible(answer(row)),
     }
     return Request((("user", fill(rubric, facts, "rubric")),), SCORE_SCHEMA, facts)

@@ -32,6 +32,8 @@ class Ledger:
         model = f"{settings.provider}-{settings.model}".replace("/", "_").replace(":", "_")
         self.folder = log_folder / model
         self.log = AnswerLog(self.folder)
+        for place in self.log.passed_over[:3]:
+            click.echo(f"{place}: is no answer as they are logged, passed over", err=True)
         self.validators: dict[int, tuple[dict, jsonschema.Draft202012Validator]] = {}
 
     def __enter__(self) -> Self:
@@ -43,7 +45,8 @@ class Ledger:
     @cached_property
     def _determining(self) -> dict[str, Any]:
         s = self.settings
-        return {"provider": s.provider, "model": s.model, "temperature": s.temperature, "max_tokens": s.max_tokens}
+        known = {"provider": s.provider, "model": s.model, "temperature": s.temperature, "max_tokens": s.max_tokens}
+        return known | ({"body": sorted(s.body)} if s.body else {})
 
     def _key(self, request: Request, **more: Any) -> str:
         """SHA-256 of all that determines the answer, as 64 hex digits."""
@@ -72,15 +75,17 @@ class Ledger:
     def follow(self, request: Request) -> Outcome | Missing:
         """The outcome that the log holds, or the (key, request) whose answer it lacks."""
         keys: list[str] = []
+        cut = False
         for attempt in range(self.settings.attempts):
             key, answer = self._find(request)
             if answer is None:
                 return key, request
             keys.append(key)
             value, reason, detail = fault_in(answer, self._validator(request.schema))
-            last = attempt + 1 == self.settings.attempts
+            last = attempt + 1 == self.settings.attempts or (reason == "cut" and cut)
             if reason is None or reason == "refusal" or last:
                 return Outcome(value, reason, detail, tuple(keys), answer.text)
+            cut = reason == "cut"  # told to be shorter, it may be; told twice, it is not
             request = request.again("" if reason == "cut" else answer.text, detail)
         raise AssertionError("attempts is at least 1")
 

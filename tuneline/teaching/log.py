@@ -5,6 +5,7 @@ write to the same file, and a process that is killed loses at most the line it w
 of an answer is the hash of all that determined it.
 """
 
+import fcntl
 import json
 import os
 import uuid
@@ -37,21 +38,36 @@ class AnswerLog:
         self.folder = folder
         self.places: dict[bytes, tuple[int, int]] = {}  # key → segment's number, offset
         self.segments: list[Path] = []
+        self.read: dict[Path, int] = {}  # bytes of a segment that are known, of other processes' ones
+        self.passed_over: list[str] = []  # places of whole lines that are no answers: somebody has written by hand
         self.own: int | None = None  # descriptor of the segment that this process appends to
+        self.own_path: Path | None = None
         self.size = 0
-        for path in sorted(folder.glob("*.jsonl")):
-            self._load(path)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Takes up what other processes have added since."""
+        for path in sorted(self.folder.glob("*.jsonl")):
+            if path != self.own_path and path.stat().st_size > self.read.get(path, -1):
+                self._load(path)
 
     def _load(self, path: Path) -> None:
-        offset = 0
-        number = len(self.segments)
-        with path.open("rb") as lines:
+        """From where it was read to its last whole line."""
+        if path not in self.read:
             self.segments.append(path)
-            for line in lines:
+        offset, number = self.read.get(path, 0), self.segments.index(path)
+        with path.open("rb") as lines:
+            lines.seek(offset)
+            for count, line in enumerate(lines, 1):
                 # Without its newline a line is torn: the process that wrote it was killed.
-                if line.endswith(b"\n") and (key := _key_of(line)):
+                if not line.endswith(b"\n"):
+                    break
+                if key := _key_of(line):
                     self.places.setdefault(key, (number, offset))
+                else:
+                    self.passed_over.append(f"{path}, line {count}")
                 offset += len(line)
+        self.read[path] = offset
 
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self.places
@@ -87,13 +103,13 @@ class AnswerLog:
             path = self.folder / f"{uuid.uuid4().hex}.jsonl"
             self.own = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
             self.segments.append(path)
-            self.size = 0
+            self.own_path, self.own_number, self.size = path, len(self.segments) - 1, 0
 
     def _append(self, key: bytes, line: bytes) -> None:
         self.start()
         if os.write(self.own, line) != len(line):
-            raise OSError(f"{self.segments[-1]}: the disk is full")
-        self.places[key] = (len(self.segments) - 1, self.size)
+            raise OSError(f"{self.own_path}: the disk is full")
+        self.places[key] = (self.own_number, self.size)
         self.size += len(line)
 
     def sync(self) -> None:
@@ -107,7 +123,7 @@ class AnswerLog:
             os.close(self.own)
             self.own = None
             if not self.size:
-                self.segments.pop().unlink()
+                self.own_path.unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -122,11 +138,53 @@ class AnswerLog:
             yield _line_at(self.segments[number], offset)
 
 
+class Claims:
+    """Which questions a process has asked and waits for, so that no second one pays for them.
+
+    A claim is the lock of one byte of a file that stays empty, at the place that the key names: the kernel takes it
+    back when the process is gone, however it went. Locks are between processes, not between tasks of one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = os.open(folder / "claims.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def take(self, key: str) -> bool:
+        """False where another process has it."""
+        try:
+            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place_of(key))
+        except (BlockingIOError, PermissionError):  # POSIX leaves open which of the two it is
+            return False
+        return True
+
+    def free(self, key: str) -> None:
+        fcntl.lockf(self.file, fcntl.LOCK_UN, 1, _place_of(key))
+
+    def close(self) -> None:
+        os.close(self.file)
+
+
+KINDS = {
+    "text": str,
+    "finish": str,
+    "tokens_in": int,
+    "tokens_out": int,
+    "seconds": int | float,
+    "model": str,
+    "discount": int | float,
+}
+
+
+def _place_of(key: str) -> int:
+    """Of 2**62, so that two keys are one place by no chance that counts."""
+    return int(key[:16], 16) >> 2
+
+
 def _key_of(line: bytes) -> bytes | None:
     """None when the line is no whole answer."""
     try:
         record = json.loads(line)
-        return bytes.fromhex(record["key"]) if record.keys() > Answer.__dataclass_fields__.keys() else None
+        right = all(isinstance(record[name], kind) for name, kind in KINDS.items())
+        return bytes.fromhex(record["key"]) if right else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from typing import Any
 
@@ -9,13 +10,21 @@ import httpx2
 import openai
 
 from tuneline.files import dump_json
-from tuneline.teaching.batches import FAILED
+from tuneline.teaching.batches import FAILED, LARGEST
+from tuneline.teaching.client import Client, Redirected, TooLarge, explain_failure, largest_answer
 from tuneline.teaching.log import Answer
 from tuneline.teaching.options import Settings
 from tuneline.teaching.request import Hopeless, Request, Unanswered
 
 FINISHES = {"length": "length", "content_filter": "refusal"}
 HOPELESS_CODES = ("insufficient_quota", "billing_hard_limit_reached")
+OPENAI = "https://api.openai.com/v1"  # said, so that OPENAI_BASE_URL does not choose who is asked
+LIMITS = {"max_tokens", "max_completion_tokens"}
+STRICT = {  # keywords of a schema
+    "$defs", "$ref", "additionalProperties", "anyOf", "const", "description", "enum", "exclusiveMaximum",
+    "exclusiveMinimum", "format", "items", "maxItems", "maximum", "minItems", "minimum", "multipleOf", "pattern",
+    "properties", "required", "title", "type",
+}  # fmt: skip
 
 
 class OpenAIProvider:
@@ -29,21 +38,23 @@ class OpenAIProvider:
         # Retries are ours: the SDK's own would be neither counted nor within the rate.
         self.client = openai.AsyncOpenAI(
             api_key=secret or "none",
-            base_url=settings.base_url if own_server else None,
+            base_url=settings.base_url if own_server else OPENAI,
             max_retries=0,
             timeout=settings.timeout,
-            http_client=openai.DefaultAioHttpClient(),
+            http_client=Client(largest_answer(settings.max_tokens, LARGEST if settings.batch else 1)),
         )
 
     def body(self, request: Request) -> dict[str, Any]:
         schema = {"name": "answer", "schema": request.schema, "strict": is_strict(request.schema)}
-        return {
+        body = {
             "model": self.settings.model,
             "messages": [{"role": role, "content": without_halves(content)} for role, content in request.messages],
             "temperature": self.settings.temperature,
             self.limit: self.settings.max_tokens,
             "response_format": {"type": "json_schema", "json_schema": schema},
+            **self.settings.extra_body,
         }
+        return {name: value for name, value in body.items() if value is not None}
 
     async def answer(self, request: Request) -> Answer:
         """Raises Unanswered or Hopeless."""
@@ -53,11 +64,12 @@ class OpenAIProvider:
             raw = await self.client.post("/chat/completions", body=self.body(request), cast_to=httpx2.Response)
             return read_completion(raw.content, self.settings.model, time.monotonic() - start)
         except openai.APIStatusError as error:
+            if error.status_code == 400 and (other := other_limit(self.limit, error.message)):
+                self.limit = other
+                return await self.answer(request)
             raise explain_status(error) from None
-        except openai.APITimeoutError:
-            raise Unanswered(f"no answer in {self.settings.timeout:g} s") from None
-        except openai.APIConnectionError as error:
-            raise Unanswered(f"connection: {error.__cause__ or error}") from None
+        except (openai.APIConnectionError, httpx2.TransportError, Redirected, TooLarge) as error:  # a time-out is one
+            raise explain_failure(error) from None
 
     async def find_batch(self, name: str) -> str | None:
         async for batch in await self._do(self.client.batches.list(limit=100)):
@@ -92,7 +104,8 @@ class OpenAIProvider:
     def _batch_answer(self, record: dict[str, Any]) -> Answer | Unanswered:
         response = record.get("response") or {}
         if response.get("status_code") != 200:
-            return Unanswered(f"status {response.get('status_code')}")
+            said = words_of(response.get("body") or record)
+            return Unanswered(f"status {response.get('status_code')}{said and f': {said}'}")
         try:
             return read_completion(response["body"], self.settings.model, 0.0)
         except Unanswered as error:
@@ -113,6 +126,8 @@ def read_completion(body: bytes | dict, model: str, seconds: float) -> Answer:
     """Raises Unanswered when the body is no completion."""
     try:
         value = body if isinstance(body, dict) else json.loads(body)
+        if "choices" not in value and (said := words_of(value)):  # status 200, and an error inside
+            raise Unanswered(f"the service says {said}")
         choice = value["choices"][0]
         message = choice["message"]
         usage = value.get("usage") or {}
@@ -129,7 +144,21 @@ def read_completion(body: bytes | dict, model: str, seconds: float) -> Answer:
             model=str(value.get("model") or model),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        raise Unanswered("the service's answer is no chat completion") from None
+        raise Unanswered("the service's answer is no chat completion", sent=True) from None
+
+
+def words_of(body: Any) -> str:
+    """What a service says of an error, in its own words, in the forms that are in use; empty where it says nothing."""
+    found = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(found, dict):
+        found = found.get("message") or found.get("detail")
+    return " ".join(found.split())[:300] if isinstance(found, str) else ""
+
+
+def other_limit(limit: str, said: str) -> str | None:
+    """The name that a server takes for the most tokens of an answer, where its refusal names it."""
+    (other,) = LIMITS - {limit}
+    return other if re.search(rf"\b{other}\b", said) and re.search(rf"\b{limit}\b", said) else None
 
 
 def without_halves(text: str) -> str:
@@ -139,9 +168,9 @@ def without_halves(text: str) -> str:
 
 def explain_status(error: openai.APIStatusError) -> Unanswered | Hopeless:
     status = error.status_code
-    said = " ".join(str(error.message).split())[:300]
+    said = words_of(error.body) or " ".join(str(error.message).split())[:300]
     if (status == 429 and error.code not in HOPELESS_CODES) or status in (408, 409) or status >= 500:
-        return Unanswered(f"status {status}", retry_after(error.response.headers))
+        return Unanswered(f"status {status}: {said}", retry_after(error.response.headers))
     return Hopeless(f"the service says {status}: {said}")
 
 
@@ -158,18 +187,23 @@ def retry_after(headers: Any) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
-def is_strict(schema: Any) -> bool:
-    """Whether OpenAI's strict mode takes it: every object closed, and every property of it required."""
-    if isinstance(schema, list):
-        return all(map(is_strict, schema))
-    if not isinstance(schema, dict):
-        return True
-    if "properties" in schema and (
-        schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(schema["properties"])
+def is_strict(schema: Any, root: bool = True) -> bool:
+    """Whether OpenAI's strict mode takes it [1]: an object of known keywords, every object closed and every property
+    of it required.
+
+    [1] https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas".
+    """
+    if not isinstance(schema, dict) or not schema.keys() <= STRICT or (root and schema.get("type") != "object"):
+        return False
+    properties = schema.get("properties", {})
+    if schema.get("type") == "object" and (
+        schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(properties)
     ):
         return False
-    return all(map(is_strict, schema.values()))
+    inner = [*properties.values(), *schema.get("$defs", {}).values(), *schema.get("anyOf", [])]
+    inner += [schema["items"]] if "items" in schema else []
+    return all(is_strict(one, root=False) for one in inner)

@@ -23,6 +23,10 @@ class Progress:
         self.bar = tqdm(total=self.total, desc=self.label, file=sys.stderr, bar_format=form, mininterval=0)
         return self
 
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar."""
+        self.bar.write(f"{self.label}: {line}", file=sys.stderr)
+
     def update(self, done: int = 0, tokens: int = 0) -> None:
         self.done += done
         self.tokens += tokens

@@ -10,8 +10,9 @@ WINDOW = 60.0  # seconds
 class Rate:
     """A sliding window. `limit` 0 is no limit."""
 
-    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
-        self.limit, self.clock = limit, clock
+    def __init__(self, limit: int, clock: Callable[[], float], told: Callable[[float], None] = lambda _: None) -> None:
+        """`told` hears of the seconds of each wait."""
+        self.limit, self.clock, self.told = limit, clock, told
         self.spent: deque[tuple[float, int]] = deque()
         self.total = 0
         self.turn = asyncio.Lock()  # first come, first served
@@ -24,6 +25,7 @@ class Rate:
             while self.total and self.total + amount > self.limit:
                 at, first = self.spent[0]
                 if (wait := at + WINDOW - self.clock()) > 0:
+                    self.told(wait)
                     await asyncio.sleep(wait)
                 self.spent.popleft()
                 self.total -= first

@@ -2,6 +2,9 @@
 
 import json
 import math
+import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -45,11 +48,13 @@ class Outcome:
 
 
 class Unanswered(Exception):
-    """Worth another attempt: a time-out, a reset, 429 or 5xx. `after`: seconds that the service asks for."""
+    """Worth another attempt: a time-out, a reset, 429 or 5xx. `after`: seconds that the service asks for. `sent`: the
+    service may have worked on it, and bill it.
+    """
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    def __init__(self, reason: str, after: float | None = None, sent: bool = False) -> None:
         super().__init__(reason)
-        self.after = after
+        self.after, self.sent = after, sent
 
 
 class Hopeless(Exception):
@@ -81,19 +86,66 @@ def fault_in(answer: Answer, validator: jsonschema.Draft202012Validator) -> tupl
     if not answer.text.strip():
         return None, "empty", "it was empty"
     try:
-        value = json.loads(answer.text, parse_constant=_finite, parse_float=_finite)
-        wrong = next(iter(sorted(validator.iter_errors(value), key=lambda e: e.json_path)), None)
+        values = read_values(answer.text)
+        wrong = [_wrong(value, validator) for value in values]
     except (ValueError, RecursionError) as error:
         return None, "invalid", f"it is not JSON: {error}"
-    if wrong:
-        return None, "invalid", f"{wrong.json_path} {wrong.message[:200]}"
-    return value, None, ""
+    right = [value for value, fault in zip(values, wrong, strict=True) if fault is None]
+    if len(right) == 1:
+        return right[0], None, ""
+    return None, "invalid", f"it holds {len(right)} values that would do" if right else wrong[-1]
+
+
+def _wrong(value: Any, validator: jsonschema.Draft202012Validator) -> str | None:
+    error = min(validator.iter_errors(value), key=lambda error: error.json_path, default=None)
+    return error and f"{error.json_path} {error.message[:200]}"
+
+
+def read_values(text: str) -> list[Any]:
+    """The text's JSON: all of it, or what stands in it as models write it: after their thoughts, in a fence, in a
+    sentence. Each value once. Raises ValueError where there is none.
+    """
+    said = text.rpartition("</think>")[2].strip()
+    for whole in (text.strip(), said):
+        with suppress(ValueError):
+            return [DECODER.decode(whole)]
+    found = _fenced(said) or list(_inside(said))
+    if not found:
+        DECODER.decode(said)  # which says why
+    return [value for at, value in enumerate(found) if value not in found[:at]]
+
+
+def _fenced(text: str) -> list[Any]:
+    """The values of ``` blocks that are JSON."""
+    found = []
+    for block in re.findall(r"^\s*```\w*[ \t]*\n(.*?)^\s*```", text, flags=re.DOTALL | re.MULTILINE):
+        with suppress(ValueError):
+            found.append(DECODER.decode(block.strip()))
+    return found
+
+
+def _inside(text: str) -> Iterator[Any]:
+    """Objects and lists that stand in a text, from left to right; what is no JSON is passed over."""
+    at = 0
+    for _ in range(MOST_BRACKETS):
+        opening = re.compile(r"[\[{]").search(text, at)
+        if opening is None:
+            return
+        try:
+            value, at = DECODER.raw_decode(text, opening.start())
+            yield value
+        except ValueError:
+            at = opening.end()
 
 
 def _finite(figures: str) -> float:
     if not math.isfinite(number := float(figures)):
         raise ValueError(f"{figures} is no number of JSON")
     return number
+
+
+DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
+MOST_BRACKETS = 1000  # at which JSON is looked for in a text: an answer of brackets alone would take for ever
 
 
 def with_usage(answer: Answer, request: Request) -> Answer:

@@ -261,7 +261,7 @@ def test_a_service_that_is_gone_keeps_what_was_paid_and_the_next_run_goes_on(
 def test_calls_that_fail_for_good_fail_the_run_after_all_others_are_paid(provider: str, tmp_path: Path) -> None:
     with serve(faults=0.5, kinds=("500",), seed=1) as server:
         chosen = asking(server, provider, attempts=1)
-        assert "(status 500)" in refused(chosen, tmp_path, questions(10))
+        assert "(status 500: server error)" in refused(chosen, tmp_path, questions(10))
         kept, stats = len(logged(tmp_path)), server.stats()
         assert kept == stats["answered"] == 10 - stats["faults"]["500"] > 0
         assert all(one.reason is None for one in pay(replace(chosen, attempts=20), tmp_path, questions(10))[0])
@@ -483,8 +483,6 @@ NESTED = {"$ref": "#/$defs/n", "$defs": {"n": {"type": "array", "items": {"$ref"
     [
         (PAIR, "null"),
         (PAIR, "[]"),
-        (PAIR, f"```json\n{GOOD}\n```"),
-        (PAIR, GOOD + GOOD),
         (PAIR, "[" * 100_000),
         (PAIR, "[" * 400 + "]" * 400),
         (NESTED, "[" * 900 + "]" * 900),
@@ -496,7 +494,7 @@ NESTED = {"$ref": "#/$defs/n", "$defs": {"n": {"type": "array", "items": {"$ref"
         (PAIR, "\ud800 is not JSON"),
     ],
     ids=[
-        "null", "array", "fenced", "twice", "deep", "deep and whole", "deep and recursive", "nan", "infinity",
+        "null", "array", "deep", "deep and whole", "deep and recursive", "nan", "infinity",
         "too large", "many digits", "half a pair in a name", "half a pair",
     ],
 )  # fmt: skip

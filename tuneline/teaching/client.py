@@ -1,0 +1,81 @@
+"""The HTTP client of both services: what a service may not do with a call, however it answers.
+
+A redirect is not followed: the key would go to whom nobody chose. An answer has a largest size, so that no service
+fills the memory. How long a call may take in all is held by teacher.py.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import openai
+
+from tuneline.teaching.request import Hopeless, Unanswered
+
+FIXED, BYTES_OF_A_TOKEN = 2**20, 64  # of an answer: what is around it, and a token that is escaped and told twice
+NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+
+
+class Redirected(Exception):
+    """The service sends the call elsewhere."""
+
+
+class TooLarge(Exception):
+    """The answer is larger than any that was asked for."""
+
+
+class Client(openai.DefaultAioHttpClient):
+    """`most`: bytes of an answer, unpacked."""
+
+    def __init__(self, most: int, **options: Any) -> None:
+        super().__init__(**options, follow_redirects=False)
+        self.most = most
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Raises Redirected, TooLarge, or what httpx2 raises."""
+        response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
+        try:
+            if response.is_redirect:
+                place = httpx2.URL(response.headers["location"])
+                raise Redirected(f"the service sends the call on to {place.host or 'another path'}; set base-url to it")
+            body = await self._read(response)
+        finally:
+            await response.aclose()
+        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in PACKED]
+        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+
+    async def _read(self, response: httpx2.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > self.most:
+                raise TooLarge(f"the service's answer is larger than {self.most / 2**20:.0f} MB")
+        return bytes(body)
+
+
+PACKED = ("content-encoding", "content-length", "transfer-encoding")  # of the body as it came, not as it is given on
+
+
+def largest_answer(max_tokens: int, answers: int = 1) -> int:
+    """Bytes of a body with so many answers."""
+    return answers * (FIXED + BYTES_OF_A_TOKEN * max_tokens)
+
+
+def explain_failure(error: BaseException) -> Unanswered | Hopeless:
+    """Of a call that gave no whole response. What was sent may be billed."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, Redirected):
+            return Hopeless(str(cause))
+        if isinstance(cause, TooLarge):
+            return Unanswered(str(cause), sent=True)
+    sent = not any(isinstance(cause, NOT_SENT) for cause in causes)
+    said = " ".join(str(causes[-1]).split()) or type(causes[-1]).__name__
+    return Unanswered(f"connection: {said}", sent=sent)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The exception and those that it is from."""
+    while error:
+        yield error
+        error = error.__cause__
