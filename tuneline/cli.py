@@ -69,15 +69,17 @@ def show(folders: tuple[Path, ...]) -> None:
 )
 def report(adapters: tuple[str, ...], out: Path, svg: Path | None) -> None:
     """One HTML file, for a browser without a network, of the named ADAPTERS or of all: figures, charts, answers."""
+    from tuneline.page.charts import charts
     from tuneline.page.page import make_page, write_charts, write_page
     from tuneline.page.reading import find_systems
 
     systems = find_systems(Path(), adapters)
-    html = make_page(systems, Path())
+    drawn = {system.name: charts(system, Path()) for system in systems}
+    html = make_page(systems, drawn)
     write_page(out, html)
     click.echo(f"{out}: {len(systems)} adapters, {len(html.encode()) / 1e6:.1f} MB; open it in a browser")
     if svg:
-        written = [path for system in systems for path in write_charts(svg, system, Path())]
+        written = [path for name, mine in drawn.items() for path in write_charts(svg, name, mine)]
         click.echo(f"{svg}: {len(written)} charts, each for light and dark pages")
 
 

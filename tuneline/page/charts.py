@@ -47,6 +47,7 @@ THEMES = {
         **{"muted": "#9198a1", "line": "#30363d", "paper": "#0d1117"},
     },
 }
+UNUSED = ("aria-", "class", "clip-path", "pointer-", "role")  # attributes
 CONFIG = {
     "background": None,
     "font": "Arial, Helvetica, sans-serif",  # what vl-convert measures is as wide as these
@@ -213,11 +214,16 @@ def _draw(name: str, title: str, told: str, rows: list[Row], template: str, fold
 
 
 def tidied(svg: str, told: str) -> str:
-    """Colours as the page's variables; one text for readers who see no picture; no links and no ids."""
+    """Colours as the page's variables; one text for readers who see no picture; no ids, which other charts have too.
+
+    Ids are those of clipping, and nothing that is drawn here lies outside its frame.
+    """
     ElementTree.register_namespace("", SVG)
     tree = ElementTree.fromstring(svg)
+    for definitions in tree.findall(f"{{{SVG}}}defs"):
+        tree.remove(definitions)
     for element in tree.iter():
-        for key in [key for key in element.attrib if key.startswith(("aria-", "pointer-")) or key in ("role", "class")]:
+        for key in [key for key in element.attrib if key.startswith(UNUSED)]:
             del element.attrib[key]
         for key in ("fill", "stroke"):
             colour = element.get(key, "")

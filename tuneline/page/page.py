@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from tuneline.files import Row, whole_file
 from tuneline.page import figures
-from tuneline.page.charts import THEMES, Chart, charts, group_name
+from tuneline.page.charts import THEMES, Chart, group_name
 from tuneline.page.reading import System
 from tuneline.page.samples import deciding_figure, packed, samples, within
 
@@ -71,12 +71,12 @@ def name(text: str, most: int = 80) -> str:
     return "(empty)" if not text.strip() else text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def make_page(systems: Sequence[System], root: Path) -> str:
-    """The HTML of all adapters: the same text for the same files. Raises click.ClickException when a chart fails."""
+def make_page(systems: Sequence[System], drawn: dict[str, dict[str, Chart]]) -> str:
+    """The HTML of all adapters, with their charts by name: the same text for the same files."""
     rows = {system.name: samples(system) for system in systems}
     kept = within(rows)
     views = [
-        view(system, charts(system, root), kept[system.name], len(rows[system.name]), at)
+        view(system, drawn[system.name], kept[system.name], len(rows[system.name]), at)
         for at, system in enumerate(systems)
     ]
     script = (HERE / "page.js").read_text("utf-8")
@@ -163,12 +163,12 @@ def write_page(path: Path, html: str) -> None:
         part.write_text(html, encoding="utf-8")
 
 
-def write_charts(folder: Path, system: System, root: Path) -> list[Path]:
+def write_charts(folder: Path, adapter: str, drawn: dict[str, Chart]) -> list[Path]:
     """Each chart as a file for light pages and one for dark ones, as <picture> of a README wants them."""
     written = []
-    for name, chart in charts(system, root).items():
+    for name, chart in drawn.items():
         for theme, end in (("light", ".svg"), ("dark", ".dark.svg")):
-            path = folder / f"{system.name}.{name}{end}"
+            path = folder / f"{adapter}.{name}{end}"
             with whole_file(path) as part:
                 part.write_text(chart.file(theme), encoding="utf-8")
             written.append(path)
