@@ -77,7 +77,8 @@ def report(adapters: tuple[str, ...], out: Path, svg: Path | None) -> None:
     drawn = {system.name: charts(system, Path()) for system in systems}
     html = make_page(systems, drawn)
     write_page(out, html)
-    click.echo(f"{out}: {len(systems)} adapters, {len(html.encode()) / 1e6:.1f} MB; open it in a browser")
+    told = "1 adapter" if len(systems) == 1 else f"{len(systems)} adapters"
+    click.echo(f"{out}: {told}, {len(html.encode()) / 1e6:.1f} MB; open it in a browser")
     if svg:
         written = [path for name, mine in drawn.items() for path in write_charts(svg, name, mine)]
         click.echo(f"{svg}: {len(written)} charts, each for light and dark pages")

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import click
@@ -100,20 +101,25 @@ def charts(system: System, root: Path) -> dict[str, Chart]:
 
 
 def _measures(lines: list[Line]) -> Chart | None:
-    rows = _sides([line for line in lines if line.is_share and line.change is not None])
     told = "Base and tuned, a dot each, with the 95 % interval, of the measures that are shares"
-    return _draw("measures", "Base and tuned", told, rows, "intervals", OWN, x="value", y="measure", x_label="")
+    return _intervals("measures", "Base and tuned", told, [line for line in lines if line.is_share], "")
 
 
 def _group(table: Table) -> Chart | None:
-    lines = [line for line, _ in table.lines[:GROUPS] if line.change is not None]
-    if len(lines) < 2:
-        return None
+    lines = [line for line, _ in table.lines[:GROUPS]]
     told = f"{table.main} of base and tuned by {table.name}, with the 95 % interval"
     title = f"{table.main} by {table.name}"
-    return _draw(
-        group_name(table.name), title, told, _sides(lines), "intervals", OWN, x="value", y="measure", x_label=table.main
-    )
+    return _intervals(group_name(table.name), title, told, lines, table.main) if len(lines) > 1 else None
+
+
+def _intervals(name: str, title: str, told: str, lines: list[Line], label: str) -> Chart | None:
+    """Shares stand on an axis from 0 to 1, so that a small difference looks small."""
+    rows = _sides([line for line in lines if line.change is not None])
+    spec = _filled(rows, "intervals", OWN, x="value", y="measure", x_label=label)
+    if all(line.is_share for line in lines):
+        for layer in spec.get("layer", ()):
+            layer["encoding"]["x"]["scale"] = {"domain": [0, 1]}
+    return _drawn(name, title, told, spec)
 
 
 def group_name(group: str) -> str:
@@ -194,23 +200,35 @@ def bins(values: Sequence[int]) -> list[Row]:
 
 
 def _draw(name: str, title: str, told: str, rows: list[Row], template: str, folder: Path, **axes: str) -> Chart | None:
-    """None where there is nothing to draw."""
-    if not rows:
-        return None
+    return _drawn(name, title, told, _filled(rows, template, folder, **axes))
+
+
+def _filled(rows: list[Row], template: str, folder: Path, **axes: str) -> dict[str, Any]:
+    """A template as DVC fills it. Empty where there are no rows."""
     try:
-        import vl_convert
         from dvc_render.vega import VegaRenderer
     except ImportError as error:
-        raise click.ClickException(f"{error}; `make report` installs what charts need, the extra `report`") from None
+        raise _not_installed(error) from None
+    return VegaRenderer(rows, "", template=template, template_dir=str(folder), title="", **axes).get_filled_template()
 
-    spec = VegaRenderer(rows, name, template=template, template_dir=str(folder), title="", **axes).get_filled_template()
+
+def _drawn(name: str, title: str, told: str, spec: dict[str, Any]) -> Chart | None:
+    """None where there is nothing to draw."""
+    if not spec:
+        return None
     try:
-        svg = vl_convert.vegalite_to_svg({**spec, "config": CONFIG}, vl_version=VEGA_LITE)
+        from vl_convert import vegalite_to_svg
+
+        svg = vegalite_to_svg({**spec, "config": CONFIG}, vl_version=VEGA_LITE)
+    except ImportError as error:
+        raise _not_installed(error) from None
     except ValueError as error:
-        raise click.ClickException(
-            f"{folder / template}.json draws nothing: {' '.join(str(error).split())[:200]}"
-        ) from None
+        raise click.ClickException(f"the chart {name} cannot be drawn: {' '.join(str(error).split())[:200]}") from None
     return Chart(name, title, told, tidied(svg, told))
+
+
+def _not_installed(error: ImportError) -> click.ClickException:
+    return click.ClickException(f"{error}; `make report` installs what charts need, the extra `report`")
 
 
 def tidied(svg: str, told: str) -> str:

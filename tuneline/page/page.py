@@ -57,8 +57,8 @@ def count(value: int | None) -> str:
 
 
 def place(value: float) -> str:
-    """Where a share stands on a bar, in per cent."""
-    return f"{100 * min(max(value, 0), 1):.1f}"
+    """Where a share stands on a bar of 100, at whose end there is room for a mark."""
+    return f"{98.4 * min(max(value, 0), 1):.1f}"
 
 
 def code(text: str) -> Markup:
