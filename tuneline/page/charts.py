@@ -4,6 +4,7 @@ Those of .dvc/plots are the very ones that `dvc plots show` draws the same files
 of dvc.yaml. Those beside this module draw what DVC has no file for.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -161,7 +162,10 @@ def short(name: str) -> str:
 
 def _losses(system: System, root: Path) -> Chart | None:
     rows = [
-        {"step": step, "loss": loss, "rev": side} for side, points in system.curves.items() for step, loss in points
+        {"step": step, "loss": loss, "rev": side}
+        for side, points in system.curves.items()
+        for step, loss in points
+        if math.isfinite(loss)
     ]
     told = "Loss by step: " + ", ".join(
         f"{side} from {points[0][1]:.3f} to {points[-1][1]:.3f}" for side, points in system.curves.items()

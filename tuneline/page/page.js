@@ -25,7 +25,6 @@ function shown(value) {
 function textBox(text, className) {
   const box = make("div", className, text);
   box.dir = "auto";
-  box.tabIndex = 0;
   return box;
 }
 
@@ -58,6 +57,7 @@ const WORDS = {
 
 function card(row, figure, kinds, words) {
   const item = make("li", "row");
+  item.tabIndex = -1;
   const head = make("header");
   head.append(make("span", "", row.id));
   for (const [name, value] of Object.entries(row.g)) head.append(make("span", "", `${name}: ${value}`));
@@ -144,6 +144,7 @@ function start(section) {
     const from = on;
     on = Math.min(on + STEP, matching.length);
     for (const row of matching.slice(from, on)) list.append(card(row, right.value, judged.kinds(row), labels));
+    for (const box of list.querySelectorAll(".text")) if (box.scrollHeight > box.clientHeight) box.tabIndex = 0;
     more.hidden = on === matching.length;
     more.textContent = `Show more (${matching.length - on} left)`;
     return list.children[from];
@@ -154,7 +155,7 @@ function start(section) {
   right.addEventListener("change", kinds);
   more.addEventListener("click", () => {
     const first = next();
-    if (first) first.querySelector(".text").focus({ preventScroll: true });
+    if (first) first.focus({ preventScroll: true });
   });
   kinds();
   find(".answers").hidden = false;

@@ -111,6 +111,7 @@ def view(system: System, drawn: dict[str, Chart], rows: list[Row], of: int, at: 
         "facts": facts(system),
         "charts": drawn,
         "groups": [(table, drawn.get(group_name(table.name))) for table in figures.group_tables(system)],
+        "majority": majority(system),
         "worst": worst(system),
         "cross": cross(system),
         "fates": figures.fates(system),
@@ -137,6 +138,12 @@ def facts(system: System) -> list[tuple[str, str]]:
             found.append(("trained parameters", count(training.trainable_parameters)))
         found += [("train loss", figure(training.train_loss)), ("valid loss", figure(training.valid_loss))]
     return found
+
+
+def majority(system: System) -> tuple[str, str] | None:
+    """(the label, of which rows it is the commonest), where answers are labels."""
+    told = (system.report.model_extra or {}).get("majority_baseline") if system.report else None
+    return (str(told["label"]), str(told["of"])) if isinstance(told, dict) and {"label", "of"} <= told.keys() else None
 
 
 def worst(system: System) -> list[tuple[str, str, str, int]]:

@@ -6,6 +6,7 @@ click.ClickException of one line.
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -355,6 +356,9 @@ def _missing(system: System) -> Iterator[str]:
         yield f"predictions.jsonl has {len(system.predictions)} rows and report.json {system.report.rows}: {again}."
     if system.training and len(system.curves.get("valid", ())) == 1:
         yield "The validation loss was taken once: it is a point, and no curve; `train.evaluations` asks for more."
+    for side, points in system.curves.items():
+        if lost := sum(not math.isfinite(loss) for _, loss in points):
+            yield f"{lost} of {len(points)} {side} losses are no number: that training came apart."
     if system.training and not system.curves:
         yield "No loss curves: metrics/curves is not here."
     if system.format and not system.lengths:

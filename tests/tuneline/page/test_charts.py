@@ -79,8 +79,9 @@ def test_names_may_be_anything(tmp_path: Path) -> None:
 
 
 def test_one_point_is_drawn() -> None:
-    svg = charts(System("mine", "mine", curves={"valid": [(30, 0.5)]}), ROOT)["loss"].svg
-    assert svg.count('fill="var(--one)"') >= 1
+    curves = {"valid": [(30, 0.5)], "train": [(10, float("nan")), (20, float("inf"))]}
+    svg = charts(System("mine", "mine", curves=curves), ROOT)["loss"].svg
+    assert svg.count('fill="var(--one)"') >= 1 and "train" not in texts(svg)
 
 
 @pytest.mark.parametrize("values", [[0], [5, 5, 5], list(range(1000)), [1, 10**6], [3, 27, 4]])

@@ -53,8 +53,15 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     edit(metrics / "report.json", intervals={side: report["intervals"][side] for side in ("base", "tuned")}, rows=700)
     curve(metrics, "valid_loss", [1])
     (data / "tokens" / "train.parquet").unlink()
+    curve(metrics, "train_loss", [1, float("nan"), float("inf")])
     said = "\n".join(find_systems(tmp_path)[0].missing)
-    for words in ("of an older run", "12 rows and report.json 700", "was taken once", "format@mine"):
+    for words in (
+        "2 of 3 train losses are no number",
+        "of an older run",
+        "12 rows and report.json 700",
+        "was taken once",
+        "format@mine",
+    ):
         assert words in said
     for path in ("report.json", "predictions.jsonl", "curves/train_loss.tsv", "curves/valid_loss.tsv"):
         (metrics / path).unlink()
