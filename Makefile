@@ -16,7 +16,7 @@ COUNTS := ^(.*[:.])?(trainable_parameters|trained_tokens|tokens)$$
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test soak train-m4 snips scitldr real retrain predict show experiments diff answers-push answers-pull speed base clean
+.PHONY: help setup repro test soak train-m4 snips scitldr real retrain predict show report experiments diff answers-push answers-pull speed base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +33,11 @@ help: ## list the targets
 	$(INSTALL) '.[mlx]'
 	@touch $@
 
-.venv/test: .venv/mlx
+.venv/report: .venv/repro
+	$(INSTALL) '.[report]'
+	@touch $@
+
+.venv/test: .venv/mlx .venv/report
 	$(INSTALL) '.[test,typeset]'
 	@touch $@
 
@@ -82,6 +86,9 @@ predict: .venv/repro ## one query: make predict QUERY="mails from Aïcha" [ADAPT
 show: .venv/repro ## the table of base against tuned
 	@tuneline show metrics/*
 
+report: .venv/report ## figures, charts and answers of all adapters in one file: report/index.html
+	@tuneline report
+
 # With --no-pager DVC would cut the table at the terminal's width, the figures first; `cat` shows all of it.
 experiments: .venv/repro ## what was tried: the knobs and figures that differ
 	@dvc exp show --only-changed --drop '$(DEPENDENCIES)' --drop '$(COUNTS)'
@@ -112,4 +119,4 @@ base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py
 
 clean: ## remove what the pipeline made; the metrics and the paid answers stay
-	rm -rf data adapters .tuneline/checkpoints .tuneline/external .tuneline/pdf
+	rm -rf data adapters report .tuneline/checkpoints .tuneline/external .tuneline/pdf

@@ -60,6 +60,31 @@ def show(folders: tuple[Path, ...]) -> None:
 
 
 @main.command()
+@click.argument("adapters", nargs=-1)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report/index.html"), show_default=True
+)
+@click.option(
+    "--svg", type=click.Path(file_okay=False, path_type=Path), help="A folder for the charts, each by itself."
+)
+def report(adapters: tuple[str, ...], out: Path, svg: Path | None) -> None:
+    """One HTML file, for a browser without a network, of the named ADAPTERS or of all: figures, charts, answers."""
+    from tuneline.page.charts import charts
+    from tuneline.page.page import make_page, write_charts, write_page
+    from tuneline.page.reading import find_systems
+
+    systems = find_systems(Path(), adapters)
+    drawn = {system.name: charts(system, Path()) for system in systems}
+    html = make_page(systems, drawn)
+    write_page(out, html)
+    told = "1 adapter" if len(systems) == 1 else f"{len(systems)} adapters"
+    click.echo(f"{out}: {told}, {len(html.encode()) / 1e6:.1f} MB; open it in a browser")
+    if svg:
+        written = [path for name, mine in drawn.items() for path in write_charts(svg, name, mine)]
+        click.echo(f"{svg}: {len(written)} charts, each for light and dark pages")
+
+
+@main.command()
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def preset(path: Path) -> None:
     """A preset's `key=value` lines as flags for `dvc exp run`."""
