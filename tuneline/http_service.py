@@ -1,4 +1,6 @@
-"""What every server here does alike: limited bodies, JSON for all that goes wrong, a bearer token, loopback first."""
+"""What every server here does alike: limited bodies and headers, JSON for all that goes wrong, a bearer token, loopback
+first, no page of another site, documentation without a network.
+"""
 
 import asyncio
 import hmac
@@ -6,23 +8,34 @@ import ipaddress
 import json
 import os
 import re
+import resource
+import signal
 import socket
-from collections.abc import Callable
-from typing import Annotated, Any
+import sqlite3
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match
 
+if TYPE_CHECKING:
+    import uvicorn
+
 TOKEN = "TUNELINE_TOKEN"
 MOST_BYTES = 256 * 1024
 DRAINED_BYTES = 32 * 1024 * 1024  # read and thrown away, so that a client that is still sending sees the answer
 SECONDS = 20.0  # for a whole body
+HEADER_SECONDS = 10.0  # for the first line and the headers of a request
+STOP_SECONDS = 5  # that what is being answered has, once the server is told to stop
+RETRY_AFTER = 1  # seconds
+DOCS = {"/", "/docs", "/redoc"}
 
 
 class Fault(BaseModel):
@@ -41,11 +54,36 @@ class Ascii(JSONResponse):
 
 ANY = {408: {"model": Fault}, 413: {"model": Fault}}
 INVALID = {400: {"model": Fault, "description": "Not JSON, or not of the form described here."}}
+BUSY = {
+    503: {
+        "model": Fault,
+        "description": "The database cannot be used now; nothing of the request is kept.",
+        "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
+    }
+}
 LOCKED = {401: {"model": Fault, "description": "No bearer token, or another one."}}
 
 
 def fault(status: int, error: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return Ascii({"error": error, "detail": [detail]}, status, headers)
+
+
+def new_app(token: str, home: str = "/docs", most: int = MOST_BYTES, **described: Any) -> FastAPI:
+    """An application under the rules of this module. `home`: where / leads; `most`: bytes of a body."""
+    from fastapi_offline import FastAPIOffline
+
+    app = FastAPIOffline(redirect_slashes=False, responses={**ANY, **BUSY}, **described)
+    app.add_middleware(SameSite, pages={*DOCS, home})
+    if not token:
+        app.add_middleware(LocalHosts)
+    app.add_middleware(LimitedBodies, most=most)
+    answer_faults_as_json(app)
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse(home)
+
+    return app
 
 
 def answer_faults_as_json(app: FastAPI) -> None:
@@ -62,8 +100,16 @@ def answer_faults_as_json(app: FastAPI) -> None:
         headers = error.headers
         if error.status_code == 405:  # a path with two routes would name the methods of the first alone
             routes = [route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE]
-            headers = {"Allow": ", ".join(sorted(set().union(*(route.methods for route in routes))))}
+            methods = set().union(*(getattr(route, "methods", None) or () for route in routes))
+            headers = {"Allow": ", ".join(sorted(methods))}
         return fault(error.status_code, name, str(error.detail), headers)
+
+    @app.exception_handler(sqlite3.Error)
+    async def busy(request: Request, error: sqlite3.Error) -> JSONResponse:
+        said = "the database cannot be written now; nothing of the request is kept"
+        if request.method != "POST":
+            said = "the database cannot be used now"
+        return fault(503, "busy", f"{said} ({error})", {"Retry-After": str(RETRY_AFTER)})
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
@@ -159,6 +205,32 @@ class LocalHosts:
         await self.app(scope, receive, send)
 
 
+class SameSite:
+    """ASGI middleware: what a page of another site makes a browser ask is refused, a `pages` address excepted.
+
+    An <img> or a form needs nobody's leave to send: it would take instructions or hand in rows as whoever looks at the
+    page. Browsers say so in Sec-Fetch-Site, older ones in Origin; other clients send neither.
+    """
+
+    def __init__(self, app: Any, pages: Collection[str]) -> None:
+        self.app, self.pages = app, pages
+
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and self._is_foreign(scope):
+            await _answer(send, 403, "forbidden", "a page of another site may not ask this server")
+            return
+        await self.app(scope, receive, send)
+
+    def _is_foreign(self, scope: dict) -> bool:
+        headers = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
+        if scope["method"] == "GET" and scope["path"] in self.pages:
+            return False
+        site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+        if site is not None:
+            return site not in ("same-origin", "none")
+        return origin is not None and origin.partition("://")[2] != headers.get(b"host")
+
+
 # ---------------------------------------------------------------- listening
 
 
@@ -196,6 +268,61 @@ def run(app: FastAPI, listening: socket.socket, host: str, page: str = "") -> No
     import uvicorn
 
     shown = f"[{host}]" if ":" in host else host
-    click.echo(f"http://{shown}:{listening.getsockname()[1]}{page}")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75)
-    uvicorn.Server(config).run([listening])
+    with suppress(KeyboardInterrupt):  # uvicorn raises either signal again when all is closed
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        click.echo(f"http://{shown}:{listening.getsockname()[1]}{page}")
+        uvicorn.Server(configure(app)).run([listening])
+    click.echo("stopped", err=True)
+
+
+def configure(app: FastAPI) -> "uvicorn.Config":
+    """How uvicorn serves here."""
+    import uvicorn
+
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return uvicorn.Config(
+        app,
+        http=impatient_protocol(),
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        limit_concurrency=max(1, most - OWN_FILES),  # beyond, 503: else none could be accepted, nor a file opened
+    )
+
+
+OWN_FILES = 64  # descriptors for databases, logs and exports
+
+
+def impatient_protocol() -> type:
+    """uvicorn's own, which waits for headers for ever, with an end: a request whose headers do not come is closed."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    class Impatient(HttpToolsProtocol):
+        late: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._wait()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._wait()
+
+        def on_headers_complete(self) -> None:
+            self._arrived()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._arrived()
+            super().connection_lost(exc)
+
+        def _wait(self) -> None:
+            self._arrived()
+            self.late = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+        def _arrived(self) -> None:
+            if self.late:
+                self.late.cancel()
+
+    return Impatient

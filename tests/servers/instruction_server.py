@@ -22,6 +22,7 @@ from typing import Any
 import uvicorn
 
 from tests.conftest import ENVIRONMENT, ROOT
+from tuneline.http_service import configure
 from tuneline.ordering.server import Settings, create_app
 
 RECIPE = Path(__file__).with_name("numbers")
@@ -90,8 +91,7 @@ def raw(api: Api, request: bytes) -> bytes:
 def serving(wanted: Settings) -> Iterator[Api]:
     """The server on a free port, in a thread; stopped, with its exports written, when the block ends."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-    config = uvicorn.Config(create_app(wanted), log_level="error", access_log=False)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configure(create_app(wanted)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -112,7 +112,7 @@ def main(folder: str, total: str = "100000", expire_after: str = "1800") -> None
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
     app = create_app(settings(Path(folder), total=int(total), expire_after=float(expire_after)))
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run([listening])
+    uvicorn.Server(configure(app)).run([listening])
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
-from starlette.responses import JSONResponse
 
+from tuneline.database import check_writable
 from tuneline.feedback.metrics import StateCollector
 from tuneline.feedback.store import (
     MOST_BYTES,
@@ -31,24 +31,12 @@ from tuneline.feedback.store import (
     Store,
     Stored,
 )
-from tuneline.http_service import (
-    ANY,
-    INVALID,
-    LOCKED,
-    Ascii,
-    Fault,
-    LimitedBodies,
-    LocalHosts,
-    answer_faults_as_json,
-    bearer,
-    fault,
-)
+from tuneline.http_service import INVALID, LOCKED, Ascii, Fault, bearer, fault, new_app
 from tuneline.recipe.settings import Task
 
 MOST_SAMPLES = 1000  # in one body
 ANY_TEXT = r"^[^\x00\ufdd0\ufdd1]*$"
 TEXT = r"^[^\x00\ufdd0\ufdd1]*[^\x00\ufdd0\ufdd1\s][^\x00\ufdd0\ufdd1]*$"  # more than blanks
-RETRY_AFTER = 1  # seconds
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 assert Task.__args__ == TASKS
 
@@ -135,6 +123,8 @@ class Intake:
         return await done
 
     async def counts(self) -> dict[str, dict[str, int]]:
+        """Raises sqlite3.Error when samples could not be kept now."""
+        await self._on_thread(check_writable, self.store.db)
         return await self._on_thread(lambda: {task: self.store.counts(task) for task in TASKS})
 
     async def find(self, key: str) -> Stored | None:
@@ -165,13 +155,6 @@ class Intake:
         self.store.close()
 
 
-BUSY = {
-    503: {
-        "model": Fault,
-        "description": "The database cannot be used now; nothing of the request is kept.",
-        "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
-    }
-}
 UNKNOWN = {404: {"model": Fault, "description": "No sample has this id."}}
 
 
@@ -186,28 +169,17 @@ def create_app(settings: Settings) -> FastAPI:
         working.cancel()
         intake.close()
 
-    app = FastAPI(
+    app = new_app(
+        settings.token,
+        most=MOST_BYTES,
         title="Tuneline feedback server",
         description="Takes what applications' models made of their inputs; a judge looks at it later.",
         version="1",
         lifespan=lifespan,
-        redirect_slashes=False,
-        responses={**ANY, **BUSY},
     )
-    if not settings.token:
-        app.add_middleware(LocalHosts)
-    app.add_middleware(LimitedBodies, most=MOST_BYTES)
-    answer_faults_as_json(app)
     collector = StateCollector(settings.database, settings.served)
     guard = [Depends(bearer(settings.token))] if settings.token else []
     locked = LOCKED if settings.token else {}
-
-    @app.exception_handler(sqlite3.Error)
-    async def busy(request: Request, error: sqlite3.Error) -> JSONResponse:
-        said = "the database cannot be written now; nothing of the request is kept"
-        if request.method != "POST":
-            said = "the database cannot be read now"
-        return fault(503, "busy", f"{said} ({error})", {"Retry-After": str(RETRY_AFTER)})
 
     @app.get("/health", summary="Whether the server is there, and what it has")
     async def health() -> Health:

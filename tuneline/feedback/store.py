@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tuneline.database import BUSY, open_database
 from tuneline.locks import held
 from tuneline.recipe.tasks import SCORES, TASKS
 from tuneline.rows import RESERVED
@@ -24,7 +25,7 @@ DIMENSIONS = SCORES  # each 0 to 1
 NEW, ACCEPTED, REJECTED = "new", "accepted", "rejected"  # of a sample
 OPEN, PROMOTED, KEPT, FAILED = "open", "promoted", "kept", "failed"  # of a run
 DATABASE = Path("feedback/feedback.sqlite")  # in .tuneline
-BUSY, LOOK = 10.0, 0.001  # seconds that a writer waits for the others, and between two looks
+LOOK = 0.001  # seconds between two looks whether a writer may write
 FIRST_RETRY, LONGEST_RETRY = 60.0, 6 * 3600.0  # seconds after a judge's call that failed
 MOST_INPUT, MOST_OUTPUT, MOST_MODEL, MOST_META = 200_000, 50_000, 200, 16_384  # signs; of meta as JSON
 MOST_DEPTH = 100  # of meta; what is deeper may be written and not read again
@@ -211,8 +212,8 @@ Tally = tuple[str, Mapping[str, str], float]  # name, labels, by how much
 class Store:
     """The database at `path`, made where there is none. A context manager: leaving it closes it.
 
-    One thread at a time, and not across a fork. Methods raise sqlite3.OperationalError when another
-    process holds the database for more than BUSY seconds or the disk is full.
+    One thread at a time, and not across a fork. Raises click.ClickException when it cannot be used. Methods raise
+    sqlite3.OperationalError when another process holds the database for more than BUSY seconds or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -220,14 +221,7 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Two that switch a new database to write-ahead mode at once fail.
         with held(self.path.with_suffix(".lock"), waiting=lambda: None):
-            self.db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-            try:
-                self.db.execute("PRAGMA journal_mode = WAL")
-                self.db.execute("PRAGMA synchronous = NORMAL")
-                self.db.executescript(SCHEMA)
-            except sqlite3.Error:
-                self.db.close()
-                raise
+            self.db = open_database(self.path, [SCHEMA])
 
     def __enter__(self) -> Self:
         return self

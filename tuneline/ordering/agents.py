@@ -63,9 +63,9 @@ class Client:
         return answer.status_code, read
 
     def next(self, agent_id: str) -> dict[str, Any]:
-        """An instruction; or {"error": complete or all_out}."""
+        """An instruction; or {"error": complete, all_out or too_many}."""
         status, read = self._post("/next-instruction", {"agent_id": agent_id})
-        if status != 200 and read.get("error") not in ("complete", "all_out"):
+        if status != 200 and read.get("error") not in ("complete", "all_out", "too_many"):
             raise click.ClickException(f"{self.url}/next-instruction: {status} {read}")
         return read
 

@@ -59,6 +59,9 @@ state_option = click.option(
     show_default=True,
     help="Combinations not repeated, a quarter of all at most.",
 )
+@click.option(
+    "--most-out", type=click.IntRange(1), default=20, show_default=True, help="Instructions with one agent at a time."
+)
 def serve(host: str, port: int, recipe: Path, state: Path, **knobs: Any) -> None:
     """Hand out instructions and take cases, on --host and --port; the dashboard is at /dashboard."""
     from tuneline import http_service

@@ -8,6 +8,7 @@ import contextlib
 import heapq
 import math
 import random
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +32,14 @@ class NothingToDo(Exception):
         self.retry_after = retry_after
 
 
+class TooMany(Exception):
+    """The agent has as many instructions as it may. `retry_after`: seconds until the first of them expires."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many")
+        self.retry_after = retry_after
+
+
 class Desk:
     """`to_write`: cases that are to be accepted; `expire_after`: seconds that an agent may keep an instruction.
 
@@ -48,13 +57,14 @@ class Desk:
         seed: int,
         expire_after: float,
         recent: int,
+        most_out: int = 20,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store, self.shares, self.orders, self.known = store, shares, orders, Known(shares.near_duplicate)
         read_language(shares.language)
         store.must_be_by(shares.names)
         self.to_write = max(0, total - len(seeds))
-        self.seed, self.expire_after, self.clock = seed, expire_after, clock
+        self.seed, self.expire_after, self.most_out, self.clock = seed, expire_after, most_out, clock
         self.balance, self.counts = Balance(shares, seed), Counts(shares)
         for case in seeds:
             self.counts.add(case.dimensions)
@@ -73,8 +83,13 @@ class Desk:
         self.number = store.next_number()
 
     def next(self, agent_id: str) -> Instruction:
-        """Raises NothingToDo when all that is to be written is accepted or out with agents."""
+        """Raises NothingToDo when all that is to be written is accepted or out with agents, TooMany when too much is
+        with this one: an agent that asks and never writes would leave nothing for the others.
+        """
         self.expire()
+        held = [one.expires for one in self.out.values() if one.agent_id == agent_id]
+        if len(held) >= self.most_out:
+            raise TooMany(max(1, math.ceil(min(held) - self.clock())))
         remaining = self.to_write - self.accepted - len(self.out)
         if remaining <= 0:
             raise NothingToDo(self._retry_after())
@@ -101,8 +116,13 @@ class Desk:
             _, instruction_id = heapq.heappop(self.due)
             if instruction_id in self.out:
                 late.append(self.out[instruction_id])
-        if late:
-            self.store.expire([one.number for one in late])
+        try:
+            if late:
+                self.store.expire([one.number for one in late])
+        except sqlite3.Error:
+            for one in late:
+                heapq.heappush(self.due, (one.expires, one.id))
+            raise
         for one in late:
             del self.out[one.id]
             self.counts.add(one.dimensions, -1)

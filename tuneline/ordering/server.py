@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import re
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -20,8 +21,8 @@ from fastapi import Depends, FastAPI, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from tuneline.http_service import ANY, INVALID, LOCKED, Fault, LimitedBodies, answer_faults_as_json, bearer, fault
-from tuneline.ordering.desk import TOO_LATE, UNKNOWN, USED, Desk, NothingToDo
+from tuneline.http_service import INVALID, LOCKED, Fault, bearer, fault, new_app
+from tuneline.ordering.desk import TOO_LATE, UNKNOWN, USED, Desk, NothingToDo, TooMany
 from tuneline.ordering.exports import Exports
 from tuneline.ordering.order import open_orders
 from tuneline.ordering.seed_cases import read_seed_cases
@@ -46,6 +47,7 @@ class Settings:
     seed: int = 0
     expire_after: float = 1800.0  # seconds
     recent: int = 200  # instructions whose combination is not repeated
+    most_out: int = 20  # instructions that an agent may have at a time
     seed_cases: Path | None = None
     token: str = ""
     clock: Callable[[], float] = field(default=time.time)
@@ -92,8 +94,9 @@ class Verdict(BaseModel):
 NOTHING = {
     409: {
         "model": Fault,
-        "description": "complete: the corpus is; all_out: try again after Retry-After seconds.",
-        "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Only with all_out."}},
+        "description": "complete: the corpus is; all_out: all that is left is with agents; too_many: this agent has as "
+        "many as one may. With the last two, try again after Retry-After seconds.",
+        "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Not with complete."}},
     }
 }
 REFUSED = {
@@ -122,6 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
         seed=settings.seed,
         expire_after=settings.expire_after,
         recent=settings.recent,
+        most_out=settings.most_out,
         clock=settings.clock,
     )
     exports = Exports(settings.state, store.path, shares, seeds, settings.total)
@@ -130,8 +134,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def expire_in_time() -> None:
         while True:
             await asyncio.sleep(TICK)
-            if desk.expire():
-                exports.wake()
+            with contextlib.suppress(sqlite3.Error):  # another second will do; /health tells
+                if desk.expire():
+                    exports.wake()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -141,26 +146,28 @@ def create_app(settings: Settings) -> FastAPI:
         exports.close()
         store.close()
 
-    app = FastAPI(
+    app = new_app(
+        settings.token,
+        home="/dashboard",
         title="Tuneline instruction server",
         description="Hands out what to write next so that a corpus of cases stays balanced, and takes the cases.",
         version="1",
         lifespan=lifespan,
-        redirect_slashes=False,
-        responses=ANY,
     )
-    app.add_middleware(LimitedBodies)
-    answer_faults_as_json(app)
     guard = [Depends(bearer(settings.token))] if settings.token else []
     locked = LOCKED if settings.token else {}
 
     @app.get("/health", summary="Whether the server is there, and how far it is")
     async def health() -> Health:
+        store.check()
         return Health(to_write=desk.to_write, accepted=desk.accepted, out=len(desk.out))
 
     def hand_out(agent_id: str) -> Instruction | JSONResponse:
         try:
             new = desk.next(agent_id)
+        except TooMany as many:
+            after = {"Retry-After": str(many.retry_after)}
+            return fault(409, "too_many", f"{agent_id} has {settings.most_out} instructions; write them first", after)
         except NothingToDo as nothing:
             if nothing.retry_after is None:
                 return fault(409, "complete", "all cases are written")

@@ -15,9 +15,11 @@ from typing import Any, BinaryIO, Self
 
 import click
 
+from tuneline.database import check_writable, open_database
 from tuneline.files import dump_json
 from tuneline.ordering.order import Order
 
+BUSY = 1.0  # seconds that a request waits for whoever else has the database
 OUT, ACCEPTED, EXPIRED = "out", "accepted", "expired"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS instructions (
@@ -191,18 +193,19 @@ class Reader:
 class Store(Reader):
     """The one writer of a state folder, one thread at a time. A context manager: leaving it lets the folder go.
 
-    Raises click.ClickException when another process holds the folder.
+    Raises click.ClickException when another process holds the folder, or its database cannot be used.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "state.sqlite"
         self.lock = _lock(folder / "lock")
-        self.db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self.db = open_database(self.path, [SCHEMA], BUSY)
+        except click.ClickException:
+            self.lock.close()
+            raise
         self.db.execute("PRAGMA wal_autocheckpoint = 0")  # `checkpoint` does it, off the path of requests
-        self.db.executescript(SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -213,6 +216,10 @@ class Store(Reader):
     def close(self) -> None:
         super().close()
         self.lock.close()
+
+    def check(self) -> None:
+        """Raises sqlite3.Error when nothing could be written now."""
+        check_writable(self.db)
 
     def instruction(self, instruction_id: str) -> Instruction | None:
         number = number_of(instruction_id)

@@ -50,6 +50,7 @@ from tuneline.feedback.store import (
     Store,
 )
 from tuneline.files import read_jsonl
+from tuneline.http_service import configure
 
 TASK = "summarization"
 SOURCE = ROOT / "recipes/summaries/source"
@@ -82,7 +83,7 @@ def serving(folder: Path, token: str = "") -> Iterator[Api]:
     """The server on a free port, in a thread."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
     app = create_app(Settings(folder / "feedback.sqlite", token, folder / "served"))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    server = uvicorn.Server(configure(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -254,7 +255,7 @@ def test_a_database_that_cannot_be_written_is_no_loss(tmp_path: Path) -> None:
         other.execute("ALTER TABLE samples RENAME TO away")
         status, answer, headers = api.ask("/samples", body())
         assert (status, answer["error"], headers["Retry-After"]) == (503, "busy", "1")
-        assert "cannot be read" in api.ask("/health")[1]["detail"][0]
+        assert "cannot be used" in api.ask("/health")[1]["detail"][0]
         other.execute("ALTER TABLE away RENAME TO samples")
         other.close()
         assert api.ask("/samples", body())[1]["new"] == 1
