@@ -13,8 +13,8 @@ from stages.sdg import main
 from tests.servers.scripted_server import Scripted, scripted
 from tests.servers.teacher_server import serve
 from tests.teaching import PAIR, flags, settings, source_rows, write_asking_recipe
-from tuneline.files import read_jsonl
-from tuneline.rows import content_hash
+from tuneline.files import read_jsonl, write_jsonl
+from tuneline.rows import content_hash, make_row
 from tuneline.teaching.options import Settings
 
 QUESTIONS = ["comment renouveler ?", "combien de temps ?", "et pour mon fils ?"]
@@ -159,7 +159,9 @@ def test_answers_with_more_rows_than_asked_for_are_no_giving_up(tmp_path: Path) 
 def test_answers_that_cannot_be_used_are_kept_with_the_reason(tmp_path: Path) -> None:
     recipe, rows = write_asking_recipe(tmp_path / "r"), source_rows(tmp_path / "rows", QUESTIONS)
     with serve(faults=1.0, kinds="malformed") as server:
-        succeeds(run(recipe, rows, at(server, attempts=2, budget_usd=0.1)))
+        done = run(recipe, rows, at(server, attempts=2, budget_usd=0.1))
+    assert fails(done) == f"Error: no answer to each was of use; {recipe}/out/refused has each with its reason"
+    assert "each: 3 of 3 answers gave no row: invalid 3 (it is not JSON" in done.output
     assert made(recipe) == []
     refused = made(recipe, name="refused")
     assert [(drop["reason"], drop["call"], len(drop["lineage"])) for drop in refused] == [
@@ -167,6 +169,26 @@ def test_answers_that_cannot_be_used_are_kept_with_the_reason(tmp_path: Path) ->
     ]  # fmt: skip
     assert all(drop["text"].startswith("Bien sûr") and len(drop["answer"]) == 64 for drop in refused)
     assert metrics(recipe)["strategies"] == {"each": {"calls": 6, "invalid": 3, "rows": 0}}
+
+
+def test_golden_rows_reach_the_teacher_as_they_are_written(tmp_path: Path, server: Scripted) -> None:
+    recipe = write_asking_recipe(tmp_path / "r", "${seed.question}")
+    rows = source_rows(tmp_path / "rows", ["Où est la STRASSE, la Straße ?\n  Ici"])
+    turns = [("user", "Bonjour"), ("assistant", "Oui ?"), ("user", "Où ?"), ("assistant", "Là")]
+    several = make_row({"messages": [{"role": role, "content": text} for role, text in turns]}, "t", 2)
+    write_jsonl(rows, [*read_jsonl(rows), several])
+    succeeds(run(recipe, rows, at(server, concurrency=1)))
+    assert server.prompts == [
+        "Où est la STRASSE, la Straße ?\n  Ici", "user: Bonjour\n\nassistant: Oui ?\n\nuser: Où ?",
+    ]  # fmt: skip
+
+
+def test_most_answers_refused_are_told(tmp_path: Path) -> None:
+    recipe, rows = write_asking_recipe(tmp_path / "r"), source_rows(tmp_path / "rows", QUESTIONS)
+    with scripted("no", "no", ANEW) as server:
+        done = run(recipe, rows, at(server, attempts=1, concurrency=1))
+    succeeds(done)
+    assert "each: 2 of 3 answers gave no row: invalid 2 (it is not JSON" in done.output
 
 
 def test_one_strategy_runs_alone_and_an_unknown_one_is_refused(tmp_path: Path, server: Scripted) -> None:

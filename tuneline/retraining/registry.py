@@ -28,6 +28,7 @@ from tuneline.retraining.checkout import (
     identity,
     sweep_locks,
 )
+from tuneline.retraining.record import RECORD, Assigned, Registered, add_to_record, folder_hash, read_record
 
 STAGE = "prod"
 LOCK = Path(".tuneline/registry.lock")
@@ -105,6 +106,7 @@ def promote(root: Path, name: str, checkout: Path, commit: str, run: str, messag
     was rolled back since stays so.
     """
     with _alone(root, name):
+        reconcile(root, name)
         listed = versions(root, name)
         known = next((version for version in listed if version.commit == commit), None)
         if known is None:
@@ -121,11 +123,79 @@ def promote(root: Path, name: str, checkout: Path, commit: str, run: str, messag
 
 
 def next_version(listed: list[Version]) -> str:
-    """The minor number counts up: v0.1.0, v0.2.0, …"""
+    """The minor number counts up: v0.1.0, v0.2.0, … `listed`: all that there ever was."""
     if not listed:
         return "v0.1.0"
     major, minor, _ = listed[-1].order
     return f"v{major}.{minor + 1}.0"
+
+
+def reconcile(root: Path, name: str) -> None:
+    """Tags and record say the same: what only tags say is recorded, a tag that is gone is told and made again.
+
+    Raises click.ClickException when a tag says another commit than the record, or a commit is gone too.
+    """
+    listed = {one.version: one for one in versions(root, name)}
+    recorded = [event for event in read_record(root) if event.name == name]
+    for event in recorded:
+        tagged = listed.get(event.version)
+        if tagged and tagged.commit != event.commit:
+            raise click.ClickException(
+                f"the tag {name}@{event.version} says commit {tagged.commit[:12]}, the record {event.commit[:12]}: "
+                f"somebody has moved it; `git tag -f {name}@{event.version} {event.commit}` puts it back"
+            )
+        if isinstance(event, Registered) and not tagged:
+            _tag_again(root, f"{name}@{event.version}", event)
+        if isinstance(event, Assigned) and event.number not in (tagged.served if tagged else ()):
+            _tag_again(root, f"{name}#{STAGE}#{event.number}", event)
+    known = {event.version for event in recorded if isinstance(event, Registered)}
+    for one in versions(root, name):
+        if one.version not in known:
+            add_to_record(root, Registered(name, one.version, one.commit, _recorded_hash(root, one)))
+        for number in one.served:
+            add_to_record(root, Assigned(name, one.version, one.commit, number))
+
+
+def _tag_again(root: Path, tag: str, event: Registered | Assigned) -> None:
+    author, email = identity(root)
+    who = ("-c", f"user.name={author}", "-c", f"user.email={email}")
+    try:
+        git(root, *who, "tag", "-a", tag, event.commit, "-m", "made again from the registry's record")
+    except click.ClickException as error:
+        raise click.ClickException(
+            f"the tag {tag} is gone, and so is its commit {event.commit[:12]}; fetch it from where the version was "
+            f"made, or take its lines out of {RECORD} ({error.message})"
+        ) from None
+    click.echo(f"the tag {tag} was gone: made again, from {RECORD}", err=True)
+
+
+def _recorded_hash(root: Path, version: Version) -> str | None:
+    """What DVC's files of the commit say that the adapter is; None where they say nothing."""
+    from dvc.api import DVCFileSystem
+
+    files = DVCFileSystem(str(root), rev=version.commit)
+    try:
+        return files.info(f"adapters/{version.name}").get("dvc_info", {}).get("md5")
+    except FileNotFoundError:
+        return None
+    finally:
+        files.close()
+
+
+def is_whole(root: Path, version: Version) -> bool:
+    """Whether served/ has the version as it was registered, byte for byte."""
+    folder = root / SERVED / version.name / version.version
+    if not folder.is_dir():
+        return False
+    wanted = next(
+        (
+            event.content
+            for event in read_record(root)
+            if isinstance(event, Registered) and (event.name, event.version) == (version.name, version.version)
+        ),
+        None,
+    )
+    return wanted is None or folder_hash(folder) == wanted
 
 
 def rollback(root: Path, name: str, to: str | None) -> tuple[str, str]:
@@ -134,6 +204,7 @@ def rollback(root: Path, name: str, to: str | None) -> tuple[str, str]:
     Raises click.ClickException when there is no such version, or it is in service.
     """
     with _alone(root, name):
+        reconcile(root, name)
         listed = versions(root, name)
         now = in_service(listed)
         if now is None:
@@ -156,14 +227,13 @@ def rollback(root: Path, name: str, to: str | None) -> tuple[str, str]:
 
 
 def mend(root: Path, name: str) -> None:
-    """Makes `current` what the tags say, where a killed process left it behind.
+    """Makes tags what the record says, and `current` what the tags say, with the very bytes that were registered.
 
     Raises click.ClickException when the adapter of the version in service cannot be had.
     """
-    now = in_service(versions(root, name))
-    folder = root / SERVED / name
-    if now and (_current(folder) != now.version or not (folder / now.version).is_dir()):
-        with _alone(root, name):
+    with _alone(root, name):
+        reconcile(root, name)
+        if in_service(versions(root, name)):
             _serve(root, name)
 
 
@@ -188,13 +258,15 @@ def _current(folder: Path) -> str | None:
 
 
 def restore(root: Path, name: str, version: Version) -> None:
-    """The adapter of a version into served/, out of DVC's cache or remote, unless it is there.
+    """The adapter of a version into served/, out of DVC's cache or remote, unless it is there as it was registered.
 
     Raises click.ClickException when neither has it.
     """
-    folder = root / SERVED / name / version.version
-    if folder.is_dir():
+    if is_whole(root, version):
         return
+    folder = root / SERVED / name / version.version
+    if folder.exists():
+        click.echo(f"{folder} is not what was registered as {version.version}: taken anew", err=True)
     try:
         with whole_folder(folder) as part:
             _copy_from_dvc(root, version.commit, f"adapters/{name}", part)
@@ -231,6 +303,7 @@ def _register(root: Path, name: str, ref: str, version: str, message: str) -> No
         gto.api.register(
             str(root), name, ref, version=version, message=message, author=author, author_email=email
         )  # fmt: skip
+    reconcile(root, name)
 
 
 def _assign(root: Path, name: str, version: str, message: str) -> None:
@@ -241,6 +314,7 @@ def _assign(root: Path, name: str, version: str, message: str) -> None:
         gto.api.assign(
             str(root), name, STAGE, version=version, message=message, force=True, author=author, author_email=email
         )
+    reconcile(root, name)
 
 
 @contextmanager

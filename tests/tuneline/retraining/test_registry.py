@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from tests.conftest import ENVIRONMENT, Project
 from tests.retraining import command
 from tuneline.files import write_json
 from tuneline.retraining import registry, watch
 from tuneline.retraining.checkout import RUNS, git, head, identity, make_checkout
+from tuneline.retraining.record import RECORD, Assigned, folder_hash, read_record
 
 NAME = "summaries"
 
@@ -139,6 +141,85 @@ def test_an_adapter_comes_back_from_a_remote_that_is_younger_than_its_version(co
     copy.run("dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "remote"))
     registry.mend(copy.root, NAME)
     assert current(copy)["prefix"] == "summarization-0002"
+
+
+def damage(folder: Path, how: str) -> None:
+    weights = folder / "adapter_model.safetensors"
+    if how == "emptied":
+        for path in folder.iterdir():
+            path.unlink()
+    elif how == "changed":
+        weights.write_text("another")
+    elif how == "cut":
+        weights.write_text(weights.read_text()[:-1])
+    elif how == "more":
+        (folder / "more.txt").write_text("")
+    elif how == "less":
+        weights.unlink()
+    elif how == "swapped":  # with another version's bytes
+        weights.write_text("summarization-0001")
+
+
+@pytest.mark.parametrize("how", ["emptied", "changed", "cut", "more", "less", "swapped"])
+def test_a_version_is_its_hash(how: str, copy: Project, capsys: pytest.CaptureFixture) -> None:
+    folder = copy.root / "served" / NAME / "v0.2.0"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    folder.chmod(0o755)
+    damage(folder, how)
+    registry.mend(copy.root, NAME)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert "v0.2.0 is not what was registered as v0.2.0: taken anew" in capsys.readouterr().err
+    registry.mend(copy.root, NAME)
+    assert capsys.readouterr().err == ""
+
+
+def test_tags_that_are_lost_are_told_and_made_again(copy: Project, capsys: pytest.CaptureFixture) -> None:
+    before = tags(copy)
+    copy.run("git", "tag", "-d", "summaries#prod#2", "summaries@v0.2.0")
+    registry.mend(copy.root, NAME)
+    assert tags(copy) == before
+    said = capsys.readouterr().err
+    assert "the tag summaries@v0.2.0 was gone: made again" in said
+    assert "the tag summaries#prod#2 was gone: made again" in said
+    assert current(copy)["prefix"] == "summarization-0002"
+
+
+def test_a_number_never_comes_back(copy: Project) -> None:
+    copy.run("git", "tag", "-d", *tags(copy))
+    checkout, commit = finished_run(copy, "summarization-0003", 0.4, "v0.2.0")
+    assert registry.promote(copy.root, NAME, checkout, commit, "summarization-0003", "a message") == "v0.3.0"
+    assert [one.version for one in registry.versions(copy.root, NAME)] == ["v0.1.0", "v0.2.0", "v0.3.0"]
+    assert current(copy)["prefix"] == "summarization-0003"
+
+
+def test_a_tag_that_was_moved_is_refused(copy: Project) -> None:
+    copy.run("git", "tag", "-f", "summaries@v0.2.0", "summaries@v0.1.0^{commit}")
+    with pytest.raises(
+        click.ClickException, match=r"somebody has moved it; `git tag -f summaries@v0.2.0 [0-9a-f]{40}`"
+    ):
+        registry.mend(copy.root, NAME)
+
+
+def test_a_clone_without_a_record_takes_it_from_the_tags(copy: Project) -> None:
+    record = copy.root / RECORD
+    before = {json.dumps(json.loads(line), sort_keys=True) for line in record.read_text("utf-8").splitlines()}
+    record.unlink()
+    registry.mend(copy.root, NAME)
+    again = {json.dumps(json.loads(line), sort_keys=True) for line in record.read_text("utf-8").splitlines()}
+    assert again == before
+    record.write_text(record.read_text("utf-8") + '{"name": "summaries", "vers', encoding="utf-8")
+    registry.rollback(copy.root, NAME, None)
+    assert read_record(copy.root)[-1] == Assigned(NAME, "v0.1.0", registry.versions(copy.root, NAME)[0].commit, 3)
+
+
+def test_a_folder_hashes_as_dvc_does(copy: Project) -> None:
+    folder = copy.root / "some folder"
+    for name in ("b/c.txt", "b.txt", "b/é.txt", "a", "B/x"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name, encoding="utf-8")
+    copy.run("dvc", "add", "-q", "some folder")
+    wanted = yaml.safe_load((copy.root / "some folder.dvc").read_text("utf-8"))["outs"][0]["md5"]
+    assert folder_hash(folder) == wanted
 
 
 def test_current_follows_the_tags_after_a_kill_between_them(copy: Project) -> None:
