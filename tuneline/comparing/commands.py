@@ -1,0 +1,52 @@
+"""`tuneline diff`: what a change did, for whoever reviews it."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("base", envvar="BASE", default="origin/main")
+@click.argument("other", required=False)
+@click.option("--check", is_flag=True, help="Only whether metrics and locks belong to what stands here; else exit 1.")
+def diff(base: str, other: str | None, check: bool) -> None:
+    """What differs from BASE (origin/main, or $BASE) in what stands here, or in the commit OTHER, as Markdown.
+
+    Figures with the interval of their change, rows, test rows won and lost, knobs, prompts, and what would run again.
+    Nothing is trained and no model is loaded; data comes from DVC's cache or remote, and is told where it is missing.
+    """
+    from dvc.exceptions import DvcException
+
+    try:
+        if check:
+            check_status()
+        else:
+            report(base, other)
+    except DvcException as error:
+        raise click.ClickException(" ".join(str(error).split())) from None
+
+
+def report(base: str, other: str | None) -> None:
+    from tuneline.comparing.gathering import gather
+    from tuneline.comparing.markdown import code
+    from tuneline.comparing.report import write_report
+    from tuneline.comparing.sides import open_sides
+
+    root = Path.cwd()
+    before, now = open_sides(root, base, other)
+    click.echo(write_report(gather(root, before, now), f"{code(base)} ({before.commit[:7]})"), nl=False)
+
+
+def check_status() -> None:
+    from tuneline.comparing.sides import Store
+    from tuneline.comparing.stale import status
+
+    with Store(Path.cwd()) as store:
+        found = status(store.repo)
+    for stale in found.stale:
+        click.echo(str(stale))
+    if found.stale:
+        raise click.ClickException(f"{len(found.stale)} stages are not of what stands here; their figures are stale")
+    told = [f"{len(found.never)} stages have never run"] if found.never else []
+    told += [f"{len(found.unknown)} parts of folders are not at hand to look at"] if found.unknown else []
+    click.echo("; ".join(["metrics and locks belong to what stands here", *told]))

@@ -1,0 +1,132 @@
+"""Figures that moved, each with the 95 % interval of its change, so that noise is told from effect.
+
+The interval is paired, over the same test rows, where both sides' predictions are at hand and the figure is the mean of
+the rows' own. Else it is that of two independent figures, from the intervals that the reports have: too wide where the
+rows are the same, and never too narrow.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import hypot
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from tuneline.comparing.sides import Side, Store
+from tuneline.measuring.bootstrap import intervals
+from tuneline.measuring.score import mean_where
+
+SAMPLES, SEED = 1000, 0
+ROUNDED = 1e-4  # figures are written with four digits
+PAIRED, APART = "paired", "unpaired"
+SIDES = BASE, TUNED = "base", "tuned"  # whose figures an evaluation has
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One that differs. interval: (low, high) of the change; None where no spread of it is known.
+
+    before, now: None where that side has no such figure. how: PAIRED or APART.
+    """
+
+    folder: str  # the adapter's or recipe's
+    name: str
+    before: float | None
+    now: float | None
+    interval: tuple[float, float] | None = None
+    how: str = ""
+
+    @property
+    def change(self) -> float | None:
+        return None if self.before is None or self.now is None else self.now - self.before
+
+    @property
+    def is_count(self) -> bool:
+        return all(value is None or isinstance(value, int) for value in (self.before, self.now))
+
+    @property
+    def is_noise(self) -> bool:
+        return self.interval is not None and self.interval[0] <= 0 <= self.interval[1]
+
+
+def moved_figures(before: Side, now: Side, changed: set[str], store: Store) -> list[Figure]:
+    """The figures that differ of all files that the pipeline, as it is now, calls metrics."""
+    metrics = now.patterns("metrics")
+    found = []
+    for path in sorted(path for path in changed if metrics.match(path) and path.endswith((".json", ".yaml"))):
+        old, new = (
+            dict(flat(side.json(path) if path.endswith(".json") else side.yaml(path))) for side in (before, now)
+        )
+        spread = Spread(PurePosixPath(path).parent, before, now, store)
+        for name in dict.fromkeys([*new, *old]):
+            if old.get(name) != new.get(name):
+                found.append(_figure(PurePosixPath(path).parent.name, name, old.get(name), new.get(name), spread))
+    return found
+
+
+def _figure(folder: str, name: str, old: float | None, new: float | None, spread: "Spread") -> Figure:
+    if old is None or new is None:
+        return Figure(folder, name, old, new)
+    return Figure(folder, name, old, new, *spread.of(name, old, new))
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """(path, number) of each number in nested objects: {"a": {"b": 1}} gives ("a.b", 1)."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}".strip("."))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, value
+
+
+class Spread:
+    """What is known of the noise of the figures of one evaluation, whose files lie in `folder`."""
+
+    def __init__(self, folder: PurePosixPath, before: Side, now: Side, store: Store) -> None:
+        self._reports = [side.json(str(folder / "report.json")) or {} for side in (before, now)]
+        self._rows = [store.rows(side.outs.get(str(folder / "predictions.jsonl"))) for side in (before, now)]
+
+    def of(self, name: str, old: float, new: float) -> tuple[tuple[float, float] | None, str]:
+        """(interval of the change, how it was found)."""
+        side, _, figure = name.partition(".")
+        if side in SIDES and (found := self._paired(side, figure, (old, new))):
+            return found, PAIRED
+        edges = [_edges(report, side, figure) for report in self._reports]
+        if None in edges:
+            return None, ""
+        down = hypot(old - edges[0][1], new - edges[1][0])
+        up = hypot(old - edges[0][0], new - edges[1][1])
+        return (new - old - down, new - old + up), APART
+
+    def _paired(self, side: str, figure: str, told: tuple[float, float]) -> tuple[float, float] | None:
+        if None in self._rows or not same_rows(*self._rows):
+            return None
+        by_id = {row["id"]: row for row in self._rows[1]}
+        pairs = [(row, by_id[row["id"]]) for row in self._rows[0]]
+        values = np.array([[row["figures"][side].get(figure) for row in pair] for pair in pairs], dtype=float)
+        counted = ~np.isnan(values)
+        values = np.nan_to_num(values)
+        means = mean_where(values, counted)
+        if not np.allclose(means, told, atol=ROUNDED):
+            return None  # no plain mean of the rows' own
+        low, high = intervals(
+            lambda picks: {"": np.diff(mean_where(values[picks], counted[picks]))[:, 0]}, len(pairs), SAMPLES, SEED
+        )[""]
+        return None if low is None else (low, high)
+
+
+def same_rows(old: list[Row], new: list[Row]) -> bool:
+    """Are these answers to the same questions, with the same references?"""
+    return {asked(row) for row in old} == {asked(row) for row in new} and len(old) == len(new)
+
+
+def asked(row: Row) -> tuple[str, str]:
+    """(id, all that was asked): what two answers have in common that may be compared."""
+    return row["id"], repr([row.get(name) for name in ("messages", "text", "reference")])
+
+
+def _edges(report: Row, side: str, figure: str) -> tuple[float, float] | None:
+    edges = report.get("intervals", {}).get(side, {}).get(figure)
+    return None if not edges or None in edges else tuple(edges)
