@@ -9,10 +9,6 @@ export BASE ?= origin/main
 export DVC_PAGER ?= cat
 ADAPTER ?= adapters/query_json
 SETUP := pyproject.toml constraints.txt
-# Columns that `make experiments` leaves out; a pattern counts from a name's start. A path is a dependency; with a colon
-# it is a figure or a knob of that file, as in metrics/snips/format.json:train.tokens.
-DEPENDENCIES := ^(params\.yaml|(data|models|adapters|recipes|stages|tuneline)/[^:]*)$$
-COUNTS := ^(.*[:.])?(trainable_parameters|trained_tokens|tokens)$$
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
@@ -89,16 +85,11 @@ show: .venv/repro ## the table of base against tuned
 report: .venv/report ## figures, charts and answers of all adapters in one file: report/index.html
 	@tuneline report
 
-# With --no-pager DVC would cut the table at the terminal's width, the figures first; `cat` shows all of it.
-experiments: .venv/repro ## what was tried: the knobs and figures that differ
-	@dvc exp show --only-changed --drop '$(DEPENDENCIES)' --drop '$(COUNTS)'
+experiments: .venv/repro ## what was tried since the last commit: the knobs and figures that differ, noise in grey
+	@tuneline experiments
 
-diff: .venv/repro ## metrics against BASE (origin/main) as a Markdown table
-	@git rev-parse --quiet --verify "$$BASE^{commit}" >/dev/null || { echo "make diff: $$BASE is no commit of this clone; \`git fetch --unshallow\` or \`git fetch origin main:refs/remotes/origin/main\` may bring it, BASE=<commit> names another" >&2; exit 1; }
-	@table=$$(dvc metrics diff --md "$$BASE") && \
-	if [ "$$(printf '%s\n' "$$table" | wc -l)" -le 2 ]; then echo "No metric differs from $$BASE."; else \
-	  printf '%s\n' "$$table" | awk 'NR <= 2 { print; fflush(); next } { print | "sort" }'; \
-	fi
+diff: .venv/repro ## what a change did against BASE (origin/main), for its reviewer, as Markdown
+	@tuneline diff
 
 answers-push: .venv/repro ## share the paid answers of teachers and judges, through the DVC remote
 	@tuneline answers push

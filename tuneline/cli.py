@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.comparing.commands import diff
+from tuneline.comparing.commands import diff, experiments
 from tuneline.feedback.commands import feedback
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
@@ -274,7 +274,7 @@ def _dvc(*words: str) -> None:
         raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
 
 
-for command in (diff, feedback, instructions, watch, models):
+for command in (diff, experiments, feedback, instructions, watch, models):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -50,3 +50,21 @@ def check_status() -> None:
     told = [f"{len(found.never)} stages have never run"] if found.never else []
     told += [f"{len(found.unknown)} parts of folders are not at hand to look at"] if found.unknown else []
     click.echo("; ".join(["metrics and locks belong to what stands here", *told]))
+
+
+@click.command()
+def experiments() -> None:
+    """What `dvc exp run` tried since HEAD: the knobs and figures that differ; what is noise, in grey.
+
+    What waits in a queue or failed is told by `dvc queue status`.
+    """
+    from tuneline.comparing.experiments import show_experiments, tried
+    from tuneline.comparing.sides import Store, commit_of
+
+    root = Path.cwd()
+    with Store(root) as store:
+        found = tried(root, store)
+    if found:
+        show_experiments(found, commit_of(root, "HEAD")[:7])
+    else:
+        click.echo("nothing was tried since HEAD; `dvc exp run -S lora.rank=16` tries something")

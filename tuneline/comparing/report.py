@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from tuneline.comparing.figures import APART, TUNED, Figure
@@ -262,8 +263,8 @@ def _flips(one: Flips, room: Room) -> list[str]:
         return details(summary, [])
     lines = ["| asked | wanted | before | now |", "|---|---|---|---|"]
     for then, now in worst:
-        cells = [cell(text, 110) for text in (_asked(now), now.get("reference", ""), _answer(then), _answer(now))]
-        lines.append(f"| {' | '.join(cells)} |")
+        answers = apart([now.get("reference", ""), _answer(then), _answer(now)])
+        lines.append(f"| {' | '.join(cell(text, 110) for text in (_asked(now), *answers))} |")
     return details(f"{summary}; the worst", lines)
 
 
@@ -299,15 +300,16 @@ def _examples(changes: Changes, most: int) -> list[str]:
     lines = [f"+ {shown(row)}" for row in changes.added[:most]]
     lines += [f"- {shown(row)}" for row in changes.removed[:most]]
     for then, now in changes.edited[:most]:
-        lines += [" edited:"] * (then is changes.edited[0][0]) + [*_apart(shown(then), shown(now))]
+        lines += [" edited:"] * (then is changes.edited[0][0])
+        lines += [f"{sign} {text}" for sign, text in zip("-+", apart([shown(then), shown(now)]), strict=True)]
     return fence(lines)
 
 
-def _apart(old: str, new: str, least: int = 60) -> tuple[str, str]:
-    """Both lines from shortly before the place where they part, so that it is seen."""
-    same = next((at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), 0)
-    start = max(0, same - least)
-    return tuple(f"{sign} {'…' if start else ''}{text[start:]}" for sign, text in (("-", old), ("+", new)))
+def apart(texts: list[str], before: int = 40) -> list[str]:
+    """The texts from shortly before the place where they part, so that it is seen however long they are."""
+    same = takewhile(lambda signs: len(set(signs)) == 1, zip(*filter(None, texts), strict=False))
+    start = max(0, sum(1 for _ in same) - before)
+    return [f"…{text[start:]}" if start and text else text for text in texts]
 
 
 def _prompts(difference: Difference, room: Room) -> list[str]:

@@ -134,8 +134,11 @@ def open_sides(root: Path, base: str, other: str | None) -> tuple[Side, Side]:
 
 
 def commit_of(root: Path, name: str) -> str:
+    """The commit of anything that git has a name for, or of an experiment of DVC."""
     found = git(root, "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
     if found is None:
+        found = git(root, "for-each-ref", "--format=%(objectname)", "--count=1", f"refs/exps/*/*/{name}")
+    if not found:
         raise click.ClickException(
             f"{name} is no commit of this clone; `git fetch --unshallow` or "
             "`git fetch origin main:refs/remotes/origin/main` may bring it, BASE=<commit> names another"
