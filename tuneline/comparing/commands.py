@@ -46,10 +46,12 @@ def check_status() -> None:
     for stale in found.stale:
         click.echo(str(stale))
     if found.stale:
-        raise click.ClickException(f"{len(found.stale)} stages are not of what stands here; their figures are stale")
-    told = [f"{len(found.never)} stages have never run"] if found.never else []
-    told += [f"{len(found.unknown)} parts of folders are not at hand to look at"] if found.unknown else []
-    click.echo("; ".join(["metrics and locks belong to what stands here", *told]))
+        some = f"{len(found.stale)} stages are" if len(found.stale) > 1 else "1 stage is"
+        raise click.ClickException(f"{some} not of what stands here; figures that follow are stale")
+    told = ["metrics and locks belong to what stands here"]
+    told += [f"never run: {', '.join(found.never)}"] * bool(found.never)
+    told += [f"not at hand to look at: {', '.join(found.unknown)}"] * bool(found.unknown)
+    click.echo("\n".join(told))
 
 
 @click.command()

@@ -12,6 +12,7 @@ from tuneline.comparing.gathering import Difference
 from tuneline.comparing.markdown import cell, code, details, fence, tag
 from tuneline.comparing.rows import Changes, RecipeRows, shown
 from tuneline.comparing.stale import COMMAND
+from tuneline.rows import visible
 
 LINES = 59  # of a report
 CHARACTERS = 65_000  # of a comment: GitHub takes 65,536
@@ -181,11 +182,11 @@ def _figures(figures: list[Figure], room: Room) -> list[str]:
     lines = []
     if clear:
         lines += ["| | figure | before | now | change | 95 % |", "|---|---|--:|--:|--:|---|"]
-        ranked = sorted(clear, key=_weight)[: room.figures]
-        kept = [figure for figure in clear if figure in ranked]
+        ranked = sorted(clear, key=lambda figure: _weight(figure, clear))[: room.figures]
+        kept = sorted((figure for figure in clear if figure in ranked), key=lambda figure: figure.change is None)
         lines += [_line(figure) for figure in kept]
         if more := len(clear) - len(kept):
-            lines += ["", f"{_count(more, 'more figure')} moved: `dvc metrics diff` has them all."]
+            lines += ["", f"{_count(more, 'more figure')} moved or new: `dvc metrics diff` has them all."]
     if noise := [figure for figure in figures if figure.is_noise and not figure.is_count]:
         lines += [""] * bool(lines) + [f"Within the noise: {_some((_brief(figure) for figure in noise), room)}."]
     if counts := [figure for figure in figures if figure.is_count and figure.change is not None]:
@@ -193,9 +194,14 @@ def _figures(figures: list[Figure], room: Room) -> list[str]:
     return lines
 
 
-def _weight(figure: Figure) -> tuple[bool, bool, bool]:
-    """What is shown where there is no room for all: what moved, the adapters' own, what is known to be no noise."""
-    return figure.change is None, not figure.name.startswith(f"{TUNED}."), figure.interval is None
+def _weight(figure: Figure, among: list[Figure]) -> tuple[bool, bool, bool, int]:
+    """What is shown where there is no room for all: what moved, the adapters' own, what is known to be no noise.
+
+    Of what is new, some of each folder.
+    """
+    new, own = figure.change is None, figure.name.startswith(f"{TUNED}.")
+    mine = [other for other in among if new and other.folder == figure.folder and other.name.startswith(f"{TUNED}.")]
+    return new, not own, figure.interval is None, mine.index(figure) if figure in mine else 0
 
 
 def _some(shown: Iterable[str], room: Room) -> str:
@@ -263,8 +269,10 @@ def _flips(one: Flips, room: Room) -> list[str]:
         return details(summary, [])
     lines = ["| asked | wanted | before | now |", "|---|---|---|---|"]
     for then, now in worst:
-        answers = apart([now.get("reference", ""), _answer(then), _answer(now)])
-        lines.append(f"| {' | '.join(cell(text, 110) for text in (_asked(now), *answers))} |")
+        wanted, *given = _answers(then, now)
+        cells = [cell(_asked(now), 110), cell(wanted, 110)]
+        cells += ["as wanted" if answer == wanted else cell(answer, 110) for answer in given]
+        lines.append(f"| {' | '.join(cells)} |")
     return details(f"{summary}; the worst", lines)
 
 
@@ -272,9 +280,11 @@ def _asked(row: dict[str, Any]) -> str:
     return str(row["text"]) if "text" in row else shown({"messages": row["messages"]})
 
 
-def _answer(row: dict[str, Any]) -> str:
-    answer = row[TUNED]
-    return answer if isinstance(answer, str) else f"{answer:.1f} bits"
+def _answers(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What was wanted, what was answered before and now, without the thinking where more is said."""
+    answers = [now.get("reference", ""), *(row[TUNED] for row in (then, now))]
+    told = [text if isinstance(text, str) else f"{text:.1f} bits" for text in answers]
+    return apart([visible(text) or text for text in told])
 
 
 def _rows(one: RecipeRows, room: Room) -> list[str]:

@@ -28,7 +28,10 @@ class Stale:
     reasons: list[str]
 
     def __str__(self) -> str:
-        return f"{self.stage}: {', '.join(self.reasons)}; run `dvc repro {self.stage}` and commit what it writes"
+        changed = [reason for reason in self.reasons if " is " not in reason]
+        told = [f"{', '.join(changed)} changed"] * bool(changed)
+        told += [reason for reason in self.reasons if reason not in changed]
+        return f"{self.stage}: {'; '.join(told)}; run `dvc repro {self.stage}` and commit what it writes"
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,24 @@ def _look(stage: "Stage", present: "Present", found: Status) -> None:
     reasons = list(_changed_outs(stage))
     if not any(out.hash_info for out in stage.outs):
         if not reasons:
-            found.never.append(stage.addressing)
+            found.never.append(_name(stage))
             return
     else:
         reasons = [COMMAND] * stage.changed_stage() + list(_changed_deps(stage, present, found)) + reasons
     if reasons:
-        found.stale.append(Stale(stage.addressing, reasons))
+        found.stale.append(Stale(_name(stage), reasons))
+
+
+def _name(stage: "Stage") -> str:
+    """As DVC calls it in the repository's root, wherever this runs."""
+    name = getattr(stage, "name", None)
+    return name if name and stage.path_in_repo == "dvc.yaml" else ":".join(filter(None, (stage.path_in_repo, name)))
+
+
+def _path(entry: Any) -> str:
+    """A dependency's or an output's, from the repository's root."""
+    path = Path(entry.fs_path)
+    return (path.relative_to(entry.repo.root_dir) if path.is_relative_to(entry.repo.root_dir) else path).as_posix()
 
 
 def _changed_outs(stage: "Stage") -> Iterator[str]:
@@ -76,11 +91,11 @@ def _changed_outs(stage: "Stage") -> Iterator[str]:
             continue
         if not out.hash_info:
             if out.exists:
-                yield f"{out} is there, and no lock names it"
+                yield f"{_path(out)} is there, and no lock names it"
         elif not out.exists:
-            yield f"{out} is not there"
+            yield f"{_path(out)} is not there"
         elif out.changed_checksum():
-            yield f"{out} is not what it wrote"
+            yield f"{_path(out)} is not what it wrote"
 
 
 def _changed_deps(stage: "Stage", present: "Present", found: Status) -> Iterator[str]:
@@ -88,14 +103,14 @@ def _changed_deps(stage: "Stage", present: "Present", found: Status) -> Iterator
 
     for dep in stage.deps:
         if isinstance(dep, ParamsDependency):
-            for path, names in dep.status().items():
-                yield f"{path} ({names if isinstance(names, str) else ', '.join(names)})"
+            for names in dep.status().values():
+                yield f"{_path(dep)} ({names if isinstance(names, str) else ', '.join(names)})"
             continue
         there = present.hash_of(dep)
         if there == UNKNOWN:
-            found.unknown.append(f"{stage.addressing}: {dep}")
+            found.unknown.append(f"{_name(stage)}: {_path(dep)}")
         elif not dep.hash_info or there != dep.hash_info.value:
-            yield str(dep)
+            yield _path(dep)
 
 
 class Present:
@@ -123,7 +138,7 @@ class Present:
                 return _within(self._outs[parent], dep.fs_path)
         if not dep.exists:
             return None
-        return _of_both(dep) if dep.fs_path in self._above else dep.get_hash().value
+        return _of_both(dep, self._outs) if dep.fs_path in self._above else dep.get_hash().value
 
 
 def _within(out: "Output", path: str) -> str | None:
@@ -135,23 +150,30 @@ def _within(out: "Output", path: str) -> str | None:
     return found[1].value if found else UNKNOWN
 
 
-def _of_both(dep: Any) -> str | None:
-    """The hash of a folder that has files of git and of DVC, these by what DVC's own file says of them."""
+def _of_both(dep: Any, outs: "dict[str, Output]") -> str | None:
+    """The hash of a folder that holds files of git and of DVC; of what DVC has not brought, by what DVC says it is."""
     from dvc_data.hashfile.build import build
 
-    fs = dep.repo.dvcfs
-    path = fs.from_os_path(Path(dep.fs_path).relative_to(dep.repo.root_dir).as_posix())
-    _, _, tree = build(dep.cache, path, fs, dep.hash_name, ignore=dep.dvcignore, dry_run=True)
+    _, _, tree = build(dep.cache, dep.fs_path, dep.fs, dep.hash_name, ignore=dep.dvcignore, dry_run=True)
+    for path, out in outs.items():
+        if not Path(path).is_relative_to(dep.fs_path) or out.exists or not out.hash_info:
+            continue
+        place, inside = dep.fs.relparts(path, dep.fs_path), out.get_obj() if out.hash_info.isdir else None
+        if out.hash_info.isdir and inside is None:
+            return UNKNOWN
+        for key, meta, oid in inside if out.hash_info.isdir else [((), out.meta, out.hash_info)]:
+            tree.add((*place, *key), meta, oid)
+    tree.digest()
     return tree.hash_info.value
 
 
 def _after(stages: "list[Stage]", stale: set[str]) -> list[str]:
     """The stages that read what stale ones write, and so on."""
-    writer = {out.fs_path: stage.addressing for stage in stages for out in stage.outs}
+    writer = {out.fs_path: _name(stage) for stage in stages for out in stage.outs}
     reads: dict[str, set[str]] = {}
     for stage in stages:
         places = {place for dep in stage.deps for place in (dep.fs_path, *map(str, Path(dep.fs_path).parents))}
-        reads[stage.addressing] = {writer[place] for place in places if place in writer}
+        reads[_name(stage)] = {writer[place] for place in places if place in writer}
     reached = set(stale)
     while new := {name for name, read in reads.items() if name not in reached and read & reached}:
         reached |= new
