@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -148,39 +149,58 @@ def test_experiments_as_csv(tried: Project) -> None:
 
 def test_make_experiments_shows_every_figure_and_knob_that_differs(tried: Project) -> None:
     done = tried.run("make", *SET_UP, "experiments")
-    header, row = (next(line for line in done.stdout.splitlines() if word in line) for word in ("Created", "[tried]"))
-    knobs = ["adapters.query_json.train.epochs", "lora.rank", "trim.max-tokens"]
-    assert header.split() == ["Experiment", "Created", f"{EVAL}:{F1}", *knobs]
-    assert row.split()[-4:] == ["0.375", "4", "8", "1024"]
     assert done.stderr == ""
+    assert max(map(len, done.stdout.splitlines())) <= 120
+    head, row = ([cell.strip() for cell in line.strip("│").split("│")] for line in done.stdout.splitlines()[-3:-1])
+    assert head[1:] == ["5", "16", "2048", "0.2500"]
+    assert row == ["tried", "4", "8", "1024", "0.3750"]
+    for word in ("epochs", "rank", "max-tokens", "query_json", "tuned.", "slot_f1"):
+        assert word in done.stdout
 
 
 # ------------------------------------------------------------------ what is posted on a pull request
 
 
-def table(project: Project, base: str) -> list[list[str]]:
-    """The cells of the Markdown that `make diff` should print."""
-    before = old(project, EVAL)["tuned"]
-    changes = [f"{new - before[name]:.5f}".rstrip("0") for name, new in (("exact_match", 0.125), ("slot_f1", 0.25))]
-    return [
-        ["Path", "Metric", base, "workspace", "Change"],
-        [EVAL, EXACT, str(before["exact_match"]), "0.125", changes[0]],
-        [EVAL, F1, str(before["slot_f1"]), "0.25", changes[1]],
+def figures_of(project: Project, said: str) -> dict[str, list[str]]:
+    """The figures that a report names as moved: name → [before, now]."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in said.splitlines() if line.startswith("| `")
     ]
+    return {row[1].strip("`"): row[2:4] for row in rows if row[0] == "`query_json`"}
 
 
-def cells(markdown: list[str]) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown if not line.startswith("|-")]
+def check_report(project: Project, said: str, base: str) -> None:
+    before = old(project, EVAL)["tuned"]
+    commit = project.run("git", "rev-parse", "--short=7", "HEAD~1").stdout.strip()
+    first = said.splitlines()[0]
+    assert first == f"**`lora.rank` `32` → `16`**: 2 figures moved. Against `{base}` ({commit})."
+    assert figures_of(project, said) == {
+        EXACT: [f"{before['exact_match']:.4f}", "0.1250"],
+        F1: [f"{before['slot_f1']:.4f}", "0.2500"],
+    }
+    assert f"`{EVAL} is not what it wrote`" in said  # no run has written these figures
+    assert len(said.splitlines()) < 60
 
 
 def test_make_diff(clone: Project) -> None:
     done = clone.run("make", *SET_UP, "diff", "BASE=HEAD~1")
-    assert cells(done.stdout.splitlines()) == table(clone, "HEAD~1")
+    check_report(clone, done.stdout, "HEAD~1")
     assert done.stderr == ""
 
 
-def test_make_diff_says_when_there_is_no_difference(clone: Project) -> None:
-    assert clone.run("make", *SET_UP, "diff", "BASE=HEAD").stdout == "No metric differs from HEAD.\n"
+def test_of_no_change_one_line(clone: Project) -> None:
+    done = clone.run("tuneline", "diff", "HEAD~1", "HEAD~1")
+    commit = clone.run("git", "rev-parse", "--short=7", "HEAD~1").stdout.strip()
+    assert done.stdout == f"No figure, knob, row, prompt or code of a stage differs from `HEAD~1` ({commit}).\n"
+
+
+def test_figures_that_no_run_has_written_do_not_pass(clone: Project) -> None:
+    done = clone.run("tuneline", "diff", "--check", check=False)
+    assert done.returncode == 1
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("eval@query_json: "))
+    assert f"{EVAL} is not what it wrote" in line and line.endswith(
+        "run `dvc repro eval@query_json` and commit what it writes"
+    )
 
 
 def test_make_diff_says_what_to_do_in_a_clone_that_has_no_such_commit(clone: Project, tmp_path: Path) -> None:
@@ -190,7 +210,7 @@ def test_make_diff_says_what_to_do_in_a_clone_that_has_no_such_commit(clone: Pro
     assert done.returncode == 2
     assert done.stdout == ""
     line, make = done.stderr.splitlines()
-    assert line.startswith("make diff: HEAD~1 is no commit of this clone; `git fetch --unshallow` or")
+    assert line.startswith("Error: HEAD~1 is no commit of this clone; `git fetch --unshallow` or")
     assert make.startswith("make: ")
 
 
@@ -198,19 +218,74 @@ WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/metrics.yml").read_text("ut
 STEPS = {step["name"]: step for step in WORKFLOW["jobs"]["diff"]["steps"] if "name" in step}
 
 
-@pytest.mark.skipif(not Path(sys.executable).with_name("pip").exists(), reason="`make setup` would install one")
-def test_the_comment_of_a_pull_request(clone: Project) -> None:
-    environment = {**ENVIRONMENT, **STEPS["compare"]["env"]}
-    environment["BASE"] = environment["BASE"].replace("${{ github.base_ref }}", "main")
-    command = ["bash", "-e", "-c", STEPS["compare"]["run"]]
-    subprocess.run(command, cwd=clone.root, env=environment, check=True)
-    title, empty, *markdown = (clone.root / "report.md").read_text("utf-8").splitlines()
-    assert [title, empty] == ["### Metrics against `main`", ""]
-    assert cells(markdown) == table(clone, "origin/main")
+MARKER = WORKFLOW["jobs"]["diff"]["env"]["MARKER"]
+GH = """#!/usr/bin/env python3
+import json, os, pathlib, sys
+here = pathlib.Path(__file__).parent
+words = sys.argv[1:]
+body = next((word.removeprefix("body=@") for word in words if word.startswith("body=@")), None)
+with open(here / "calls", "a") as calls:
+    calls.write(json.dumps([words, body and pathlib.Path(body).read_text()]) + "\\n")
+if body is None:
+    print((here / "known").read_text(), end="")
+"""
+
+
+@pytest.fixture(scope="module")
+def posted(clone: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a `gh` that writes down what it is asked; the step that compares has run."""
+    folder = tmp_path_factory.mktemp("gh")
+    (folder / "gh").write_text(GH, encoding="utf-8")
+    (folder / "gh").chmod(0o755)
+    step(clone, "compare", folder)
+    return folder
+
+
+def step(clone: Project, name: str, folder: Path) -> None:
+    environment = {
+        **ENVIRONMENT, "MARKER": MARKER, **STEPS[name]["env"], "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        "GITHUB_REPOSITORY": "some/where", "NUMBER": "7", "PATH": f"{folder}{os.pathsep}{ENVIRONMENT['PATH']}",
+    }  # fmt: skip
+    if "BASE" in environment:
+        environment["BASE"] = environment["BASE"].replace("${{ github.base_ref }}", "main")
+    subprocess.run(["bash", "-e", "-c", STEPS[name]["run"]], cwd=clone.root, env=environment, check=True)
+
+
+def test_the_comment_of_a_pull_request(clone: Project, posted: Path) -> None:
+    marker, said = (clone.root / "report.md").read_text("utf-8").split("\n", 1)
+    assert marker == MARKER
+    check_report(clone, said, "origin/main")
+    assert (posted / "summary").read_text("utf-8") == f"{marker}\n{said}"  # what a fork has
+
+
+@pytest.mark.parametrize(("known", "method", "path"), [
+    ("", "POST", "issues/7/comments"), ("123\n456\n", "PATCH", "issues/comments/123"),
+])  # fmt: skip
+def test_the_comment_is_found_by_its_marker_and_edited(
+    clone: Project, posted: Path, known: str, method: str, path: str
+) -> None:
+    (posted / "known").write_text(known, "utf-8")
+    (posted / "calls").unlink(missing_ok=True)
+    step(clone, "comment", posted)
+    (looked, _), (words, body) = (json.loads(line) for line in (posted / "calls").read_text("utf-8").splitlines())
+    assert "repos/some/where/issues/7/comments" in looked
+    assert f'startswith("{MARKER}")' in looked[-1]
+    assert [words[words.index("--method") + 1], words[words.index("--method") + 2]] == [
+        method,
+        f"repos/some/where/{path}",
+    ]
+    assert body == (clone.root / "report.md").read_text("utf-8")
+
+
+def test_the_workflow_may_do_no_more_than_it_must() -> None:
+    assert WORKFLOW["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert STEPS["comment"]["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+    steps = WORKFLOW["jobs"]["diff"]["steps"]
+    assert {step["uses"].split("/")[0] for step in steps if "uses" in step} == {"actions"}
+    assert not [step for step in steps if "${{" in step.get("run", "")]
 
 
 def test_a_branch_name_is_no_code(clone: Project) -> None:
-    assert not [step for step in WORKFLOW["jobs"]["diff"]["steps"] if "${{" in step.get("run", "")]
     environment = {**ENVIRONMENT, "BASE": "origin/$(touch${IFS}evil)`touch${IFS}evil`"}
     done = subprocess.run(["make", *SET_UP, "diff"], cwd=clone.root, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
@@ -236,11 +311,21 @@ def test_two_commits_of_the_history(clone: Project, pair: tuple[str, str]) -> No
     said = metrics_of(clone, *pair)
     for path, changes in said.items():
         before, after = (figures(clone, commit, path) for commit in pair)
-        assert {name: (before.get(name), after.get(name)) for name in changes} == changes, path
+        for name, (old_one, new_one) in changes.items():  # None: that commit calls the file no metric
+            assert old_one in (None, before.get(name)) and new_one in (None, after.get(name)), path
     changed = clone.run("git", "diff", "--name-only", "--diff-filter=M", *pair, "--", "metrics/*/eval.json").stdout
     assert set(changed.split()) <= set(said)
     back = {path: {name: values[::-1] for name, values in changes.items()} for path, changes in said.items()}
     assert metrics_of(clone, *reversed(pair)) == back
+
+
+def test_the_report_of_two_commits_of_the_history(clone: Project, pair: tuple[str, str]) -> None:
+    done = clone.run("tuneline", "diff", *pair)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) < 60
+    knobs = clone.run("git", "diff", "--name-only", *pair, "--", "params.yaml").stdout
+    assert done.stdout.startswith("**")
+    assert not knobs or "nob" in done.stdout or "` → `" in done.stdout.splitlines()[0]
 
 
 def metrics_of(project: Project, one: str, other: str) -> dict[str, dict[str, tuple[Any, Any]]]:

@@ -93,7 +93,7 @@ class Spread:
         side, _, figure = name.partition(".")
         if side in SIDES and (found := self._paired(side, figure, (old, new))):
             return found, PAIRED
-        edges = [_edges(report, side, figure) for report in self._reports]
+        edges = [_edges(report, side, figure, value) for report, value in zip(self._reports, (old, new), strict=True)]
         if None in edges:
             return None, ""
         down = hypot(old - edges[0][1], new - edges[1][0])
@@ -127,6 +127,9 @@ def asked(row: Row) -> tuple[str, str]:
     return row["id"], repr([row.get(name) for name in ("messages", "text", "reference")])
 
 
-def _edges(report: Row, side: str, figure: str) -> tuple[float, float] | None:
+def _edges(report: Row, side: str, figure: str, value: float) -> tuple[float, float] | None:
+    """None where there is no interval, or it is that of another value: a report of another run."""
     edges = report.get("intervals", {}).get(side, {}).get(figure)
-    return None if not edges or None in edges else tuple(edges)
+    if not edges or None in edges or not edges[0] - ROUNDED <= value <= edges[1] + ROUNDED:
+        return None
+    return tuple(edges)

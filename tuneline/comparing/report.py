@@ -11,7 +11,7 @@ from tuneline.comparing.flips import Flips
 from tuneline.comparing.gathering import Difference
 from tuneline.comparing.markdown import cell, code, details, fence, tag
 from tuneline.comparing.rows import Changes, RecipeRows, shown
-from tuneline.comparing.stale import COMMAND
+from tuneline.comparing.stale import COMMAND, Status
 from tuneline.rows import visible
 
 LINES = 59  # of a report
@@ -133,8 +133,8 @@ def _stale(difference: Difference) -> Iterator[str]:
         yield ""
         yield (
             f"⚠️ **The figures are not of this commit**: {_of_all(some, difference)} would run again "
-            f"({_stages(one.stage for one in found.stale)}), since {_reasons(difference, 5)} differ from what "
-            "`dvc.lock` says. `dvc repro` brings them up to date; `tuneline diff --check` has a line each."
+            f"({_stages(one.stage for one in found.stale)}), since {_reasons(found, 5)}. "
+            "`dvc repro` brings them up to date; `tuneline diff --check` has a line each."
         )
 
 
@@ -142,12 +142,14 @@ def _of_all(some: int, difference: Difference) -> str:
     return f"{some} of {difference.stages} stages" if some <= difference.stages else _count(some, "stage")
 
 
-def _reasons(difference: Difference, most: int) -> str:
+def _reasons(status: Status, most: int) -> str:
     """What made stages stale, what made the most first."""
-    listed = [reason for one in difference.status.stale for reason in one.reasons]
-    found = sorted(dict.fromkeys(listed), key=lambda reason: -listed.count(reason))
-    names = [reason for reason in found if reason != COMMAND]
-    return ", ".join(["commands"] * (COMMAND in found) + [_named(names, most)] * bool(names))
+    listed = Counter(name for one in status.stale for name in one.changed)
+    names = [name for name, _ in listed.most_common() if name != COMMAND]
+    changed = ["commands"] * (COMMAND in listed) + [_named(names, most)] * bool(names)
+    told = [f"{', '.join(changed)} changed after the last run"] * bool(changed)
+    faults = [fault for one in status.stale for fault in one.faults]
+    return "; ".join(told + [_named(faults, 3)] * bool(faults))
 
 
 def _stages(names: Iterable[str]) -> str:

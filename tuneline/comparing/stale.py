@@ -22,15 +22,14 @@ UNKNOWN = "?"  # what a part of a folder should hold: nobody knows where its lis
 
 @dataclass(frozen=True)
 class Stale:
-    """reasons: what of a stage is not as its lock has it; empty where only a stage before it is stale."""
+    """changed: what a stage reads that is not as its lock has it. faults: what of its own files is wrong, in words."""
 
     stage: str
-    reasons: list[str]
+    changed: list[str]
+    faults: list[str]
 
     def __str__(self) -> str:
-        changed = [reason for reason in self.reasons if " is " not in reason]
-        told = [f"{', '.join(changed)} changed"] * bool(changed)
-        told += [reason for reason in self.reasons if reason not in changed]
+        told = [f"{', '.join(self.changed)} changed"] * bool(self.changed) + self.faults
         return f"{self.stage}: {'; '.join(told)}; run `dvc repro {self.stage}` and commit what it writes"
 
 
@@ -61,15 +60,13 @@ def status(repo: "Repo") -> Status:
 
 
 def _look(stage: "Stage", present: "Present", found: Status) -> None:
-    reasons = list(_changed_outs(stage))
-    if not any(out.hash_info for out in stage.outs):
-        if not reasons:
-            found.never.append(_name(stage))
-            return
-    else:
-        reasons = [COMMAND] * stage.changed_stage() + list(_changed_deps(stage, present, found)) + reasons
-    if reasons:
-        found.stale.append(Stale(_name(stage), reasons))
+    faults, changed = list(_faults(stage)), []
+    if any(out.hash_info for out in stage.outs):
+        changed = [COMMAND] * stage.changed_stage() + list(_changed_deps(stage, present, found))
+    elif not faults:
+        found.never.append(_name(stage))
+    if faults or changed:
+        found.stale.append(Stale(_name(stage), changed, faults))
 
 
 def _name(stage: "Stage") -> str:
@@ -84,7 +81,7 @@ def _path(entry: Any) -> str:
     return (path.relative_to(entry.repo.root_dir) if path.is_relative_to(entry.repo.root_dir) else path).as_posix()
 
 
-def _changed_outs(stage: "Stage") -> Iterator[str]:
+def _faults(stage: "Stage") -> Iterator[str]:
     """Files of git that are not what the stage wrote."""
     for out in stage.outs:
         if out.use_cache:

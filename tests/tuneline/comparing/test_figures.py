@@ -108,6 +108,15 @@ def test_new_ones_gone_ones_counts_and_figures_without_noise(project: Small) -> 
     assert found["loss"].interval is None and not found["loss"].is_noise
 
 
+def test_an_interval_of_another_run_is_none(project: Small) -> None:
+    project.write(EVAL, {"tuned": {"right": 0.8}})
+    project.write(REPORT, {"intervals": {"tuned": {"right": [0.7, 0.9]}}})
+    project.commit()
+    project.write(EVAL, {"tuned": {"right": 0.2}})  # by hand: the report is still the old one
+    (figure,) = moved(project)
+    assert figure.interval is None and not figure.is_noise
+
+
 def test_only_what_the_pipeline_calls_metrics(project: Small) -> None:
     project.write("metrics/mine/split.json", {"train": 5.5})
     assert moved(project) == []

@@ -70,7 +70,7 @@ def test_a_change_is_named(project: Small, diff: Diff) -> None:
     assert "| 0.4000 | 0.1600 | **−0.2400** | [−0." in figure
     assert "<code>mine</code> by <code>right</code>: 0 test rows won, 24 lost of 100; the worst" in said
     assert sum("| `question " in line for line in lines) == 5
-    assert "| `question 0` | `answer 0` | as wanted | ``a \\| wrong `one` `` |" in lines
+    assert "| `question 0` | `answer 0` | as wanted | `` a \\| wrong `one` `` |" in lines
     assert "Rows of <code>mine</code>: 2 added, 1 removed in its source" in said
     assert "+ what is the number 6 → it is number 6" in lines
     assert "- what is the number 0 → it is number 0" in lines

@@ -43,7 +43,7 @@ def look(project: Small) -> Status:
 
 
 def stale(project: Small) -> dict[str, list[str]]:
-    return {one.stage: one.reasons for one in look(project).stale}
+    return {one.stage: one.changed + one.faults for one in look(project).stale}
 
 
 def test_all_belongs_together(project: Small) -> None:
@@ -59,7 +59,10 @@ def test_without_data_all_that_can_be_known_belongs_together(bare: Small) -> Non
 def test_code(bare: Small) -> None:
     bare.write("tool.py", '{"tuned": {"right": 0.75}}\n')
     found = look(bare)
-    assert {one.stage: one.reasons for one in found.stale} == {"curate@mine": ["tool.py"], "eval@mine": ["tool.py"]}
+    assert {one.stage: one.changed + one.faults for one in found.stale} == {
+        "curate@mine": ["tool.py"],
+        "eval@mine": ["tool.py"],
+    }
     assert found.after == ["split@mine"]
 
 
