@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tuneline.comparing.markdown import code
+from tuneline.comparing.markdown import apart, code
 from tuneline.comparing.sides import Side
 
 KNOBS = re.compile(r"(?:.*/)?params\.yaml|recipes/[^/]+/recipe\.yaml")
@@ -35,7 +35,19 @@ class Knob:
         name = code(self.title, 60)
         if self.before is ABSENT:
             return f"new {name}" if isinstance(self.now, dict | list) else f"new {name} {_text(self.now)}"
-        return f"{name} gone" if self.now is ABSENT else f"{name} {_text(self.before)} → {_text(self.now)}"
+        if self.now is ABSENT:
+            return f"{name} gone"
+        if isinstance(self.before, list) and isinstance(self.now, list):
+            return f"{name} {_of_lists(self.before, self.now)}"
+        return f"{name} {' → '.join(code(text, 40) for text in apart([_json(self.before), _json(self.now)], 12))}"
+
+
+def _of_lists(old: list[Any], new: list[Any], most: int = 3) -> str:
+    """What was put in and taken out."""
+    parts = [f"+ {_text(value)}" for value in new if value not in old]
+    parts += [f"− {_text(value)}" for value in old if value not in new]
+    shown = ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
+    return shown or "in another order"
 
 
 def _text(value: Any) -> str:
@@ -43,7 +55,7 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) and value.strip() else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def turned_knobs(before: Side, now: Side, changed: set[str]) -> list[Knob]:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable
+from itertools import takewhile
 
-UNSEEN = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")  # and what turns a text round
+UNSEEN = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
+# and what turns a text round, and half a pair of surrogates, which is no UTF-8
 
 
 def line(text: str, most: int) -> str:
@@ -43,6 +45,13 @@ def details(summary: str, lines: list[str]) -> list[str]:
     if not lines:
         return [f"- {summary}"]
     return [f"<details><summary>{summary}</summary>", "", *lines, "", "</details>"]
+
+
+def apart(texts: list[str], before: int = 40) -> list[str]:
+    """The texts from shortly before the place where they part, so that it is seen however long they are."""
+    same = takewhile(lambda signs: len(set(signs)) == 1, zip(*filter(None, texts), strict=False))
+    start = max(0, sum(1 for _ in same) - before)
+    return [f"…{text[start:]}" if start and text else text for text in texts]
 
 
 def _longest(text: str) -> int:

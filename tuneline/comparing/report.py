@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 from tuneline.comparing.figures import APART, TUNED, Figure
 from tuneline.comparing.flips import Flips
 from tuneline.comparing.gathering import Difference
-from tuneline.comparing.markdown import cell, code, details, fence, tag
+from tuneline.comparing.markdown import apart, cell, code, details, fence, tag
 from tuneline.comparing.rows import Changes, RecipeRows, shown
 from tuneline.comparing.stale import COMMAND, Status
 from tuneline.rows import visible
@@ -315,13 +314,6 @@ def _examples(changes: Changes, most: int) -> list[str]:
         lines += [" edited:"] * (then is changes.edited[0][0])
         lines += [f"{sign} {text}" for sign, text in zip("-+", apart([shown(then), shown(now)]), strict=True)]
     return fence(lines)
-
-
-def apart(texts: list[str], before: int = 40) -> list[str]:
-    """The texts from shortly before the place where they part, so that it is seen however long they are."""
-    same = takewhile(lambda signs: len(set(signs)) == 1, zip(*filter(None, texts), strict=False))
-    start = max(0, sum(1 for _ in same) - before)
-    return [f"…{text[start:]}" if start and text else text for text in texts]
 
 
 def _prompts(difference: Difference, room: Room) -> list[str]:

@@ -1,11 +1,13 @@
 """Rows that a change added, removed and edited: of the sources in git, and of what curate let through."""
 
 import hashlib
+import io
 import json
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -92,7 +94,8 @@ def read_source(side: Side, path: str) -> list[Row]:
             file = Path(folder, PurePosixPath(path).name)
             file.write_bytes(raw)
             try:
-                records = [record for _, record in read_records(file)]
+                with redirect_stderr(io.StringIO()):  # what the reader has to say is said when the pipeline runs
+                    records = [record for _, record in read_records(file)]
             except click.ClickException:
                 records = []
         if records:

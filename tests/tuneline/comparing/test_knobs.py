@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.small_pipeline import Small, small_pipeline
-from tuneline.comparing.knobs import ABSENT, differences, prompt_lines, spend, turned_knobs
+from tuneline.comparing.knobs import ABSENT, Knob, differences, prompt_lines, spend, turned_knobs
 from tuneline.comparing.sides import Side, changed_paths, open_sides
 
 
@@ -40,6 +40,16 @@ def test_knobs_of_params_and_recipes(project: Small) -> None:
         "`lora.rank` `32` → `16`",
         "new `mine: curate`",
     ]
+
+
+def test_long_lists_and_texts_are_shown_where_they_differ() -> None:
+    names = [f"recipe-{at}" for at in range(20)]
+    assert (
+        str(Knob("params.yaml", "recipes", names, [*names[1:], "one more"])) == "`recipes` + `one more`, − `recipe-0`"
+    )
+    assert str(Knob("params.yaml", "recipes", names, names[::-1])) == "`recipes` in another order"
+    long = "x" * 100
+    assert str(Knob("params.yaml", "url", f"{long}a", f"{long}b")) == "`url` `…xxxxxxxxxxxxa` → `…xxxxxxxxxxxxb`"
 
 
 def test_prompts_but_no_readme_and_no_rows(project: Small) -> None:

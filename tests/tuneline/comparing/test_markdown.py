@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tuneline.comparing.markdown import cell, code, details, fence, line, tag
+from tuneline.comparing.markdown import apart, cell, code, details, fence, line, tag
 
 HOSTILE = (
     "a | b | c",
@@ -19,6 +19,7 @@ HOSTILE = (
     "# head\n\n- list\r\n> quote\u2028more",
     "\\| backslash \\",
     "turned \u202e round \u200b unseen \x1b[31m",
+    "half a pair \ud83d of surrogates",
     "   ",
     "",
     "*a* _b_ ~~c~~ &lt; &#64;",
@@ -78,6 +79,18 @@ def test_a_summary_holds_no_markup(text: str) -> None:
     assert "\n" not in tag(text)
 
 
+def test_all_is_utf_8() -> None:
+    for shown in (cell("\ud83d"), code("\udc80"), tag("\ud83d"), *fence(["+ \ud83d"])):
+        assert shown.encode("utf-8")
+
+
 def test_long_texts_are_cut() -> None:
     assert line("x" * 50, 10) == "xxxxxxxxx…"
     assert max(map(len, fence(["+ " + "x" * 5000]))) == 180
+
+
+def test_long_texts_are_shown_where_they_part() -> None:
+    same = "x" * 100
+    assert apart([f"{same}one", f"{same}two"]) == ["…" + "x" * 40 + "one", "…" + "x" * 40 + "two"]
+    assert apart(["one", "two"]) == ["one", "two"]
+    assert apart(["", f"{same}two", f"{same}one"]) == ["", "…" + "x" * 40 + "two", "…" + "x" * 40 + "one"]

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from tests.conftest import ENVIRONMENT, ROOT
 from tests.small_pipeline import Small, answered, small_pipeline, source_row
 from tuneline.cli import main
-from tuneline.comparing.report import CHARACTERS, CUT, apart, cut
+from tuneline.comparing.report import CHARACTERS, CUT, cut
 
 Diff = Callable[..., str]
 
@@ -156,13 +156,6 @@ def test_a_comment_that_is_too_long_is_cut_between_blocks() -> None:
     assert said.endswith(f"</details>\n{CUT}\n")
     assert said.count("<details>") == said.count("</details>") > 50
     assert cut(block) == block
-
-
-def test_long_texts_are_shown_where_they_part() -> None:
-    same = "x" * 100
-    assert apart([f"{same}one", f"{same}two"]) == ["…" + "x" * 40 + "one", "…" + "x" * 40 + "two"]
-    assert apart(["one", "two"]) == ["one", "two"]
-    assert apart(["", f"{same}two", f"{same}one"]) == ["", "…" + "x" * 40 + "two", "…" + "x" * 40 + "one"]
 
 
 # ------------------------------------------------------------------ what is wrong is one line
