@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from itertools import takewhile
 
+# What nobody sees, what turns a text round, and half a pair of surrogates, which is no UTF-8.
 UNSEEN = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
-# and what turns a text round, and half a pair of surrogates, which is no UTF-8
 
 
 def line(text: str, most: int) -> str:

@@ -87,9 +87,8 @@ def _lines(difference: Difference, against: str, room: Room) -> Iterator[str]:
 
 def headline(difference: Difference) -> str:
     """What was changed: what came of it."""
-    causes = [*_causes(difference)]
-    title = f"**{', '.join(causes)}**" if causes else "**Run again**"
-    return f"{title}: {_outcome(difference)}."
+    title = ", ".join(_causes(difference)) or ("run again" if difference.ran else "no knob, row or code")
+    return f"**{title}**: {_outcome(difference)}."
 
 
 def _causes(difference: Difference) -> Iterator[str]:

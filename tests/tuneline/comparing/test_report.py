@@ -82,7 +82,7 @@ def test_noise_is_told_apart(project: Small, diff: Diff) -> None:
     project.commit()
     evaluate(project, [answered(at, (at + (at < 9)) % 2) for at in range(100)])
     said = diff()
-    assert said.startswith("**Run again**: no figure moved, 1 within the noise, 5 test rows won, 4 lost. ")
+    assert said.startswith("**run again**: no figure moved, 1 within the noise, 5 test rows won, 4 lost. ")
     assert "Within the noise: `mine` `tuned.right` +0.0100 [−0." in said
     assert "| figure |" not in said
 
@@ -98,6 +98,7 @@ def test_two_commits(project: Small, diff: Diff) -> None:
 def test_figures_of_other_code_are_called_so(project: Small, diff: Diff) -> None:
     project.write("metrics/mine/eval.json", {"tuned": {"right": 1.0}})
     said = diff()
+    assert said.startswith("**no knob, row or code**: no figure moved, 1 new or gone. ")
     assert "**The figures are not of this commit**: " in said
     assert "`metrics/mine/eval.json is there, and no lock names it`" in said
 
