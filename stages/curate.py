@@ -25,7 +25,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from tuneline.data.language import other_language
 from tuneline.data.leaks import Corpus, Leaks
 from tuneline.data.similarity import CHECKED, Index
-from tuneline.files import Row, dump_json, read_rows, whole_file, write_json, write_jsonl
+from tuneline.files import Clock, Row, dump_json, read_rows, whole_file, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.own import open_door
 from tuneline.recipe.settings import Checks, Curate, Judged, read_recipe
@@ -263,6 +263,7 @@ def main(
     answers: Path,
     **judge_settings: Any,
 ) -> None:
+    clock = Clock("curate", recipe.name)
     rows = read_rows(rows_path)
     settings = read_recipe(recipe).curate
     wrong = open_door(recipe, "checks").wrong if settings.checks.own else None
@@ -282,6 +283,8 @@ def main(
     write_json(metrics, {"in": len(rows), "out": len(kept), **several, "dropped": counts, **figures})
     of_these = {"one question, several answers": count} if count else {}
     show_counts(f"{recipe.name}: curate", len(rows), len(kept), dropped, of_these)
+    spent = f", judged for ${figures['spend']['usd']:.4f}" if figures else ""
+    clock.tell(f"{len(rows):,} → {len(kept):,} rows", f"{len(kept) / max(1, len(rows)):.1%} kept{spent}")
 
 
 if __name__ == "__main__":

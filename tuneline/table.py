@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-WIDTH = 100
+from tuneline.files import WIDTH
+
 LABELS = 30  # that a terminal shows; all stand in report.json
 
 
@@ -85,7 +86,12 @@ def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
 def show_counts(
     title: str, rows_in: int, rows_out: int, dropped: list[dict], of_these: Mapping[str, int] | None = None
 ) -> None:
-    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: more about those kept."""
+    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: more about those kept.
+
+    Nothing where all were kept as they came: the stage's own line has the numbers.
+    """
+    if not dropped and not any((of_these or {}).values()):
+        return
     table = Table(title=title, title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("what became of them")
