@@ -284,7 +284,7 @@ def main(
     of_these = {"one question, several answers": count} if count else {}
     show_counts(f"{recipe.name}: curate", len(rows), len(kept), dropped, of_these)
     spent = f", judged for ${figures['spend']['usd']:.4f}" if figures else ""
-    clock.tell(f"{len(rows):,} → {len(kept):,} rows", f"{len(kept) / max(1, len(rows)):.1%} kept{spent}")
+    clock.tell(f"{len(rows):,} → {len(kept):,} rows", f"{100 * len(kept) / max(1, len(rows)):.1f} % kept{spent}")
 
 
 if __name__ == "__main__":

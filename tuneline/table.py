@@ -1,7 +1,9 @@
 """Tables for the terminal, at most 100 columns wide."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +13,32 @@ from rich.table import Table
 from tuneline.files import WIDTH
 
 LABELS = 30  # that a terminal shows; all stand in report.json
+
+
+def show_tables(folders: Iterable[Path]) -> int:
+    """The table of base against tuned for each metrics folder that has an evaluation; how many have one."""
+    shown = 0
+    for folder in folders:
+        if (folder / "eval.json").is_file():
+            figures = json.loads((folder / "eval.json").read_text("utf-8"))
+            show_evaluation(folder.name, figures, _report(folder))
+            shown += 1
+    return shown
+
+
+def show_crosses(folders: Iterable[Path]) -> None:
+    """For each recipe whose adapters are measured by one another's rules, one table of all of them."""
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for report in map(_report, folders):
+        if report and "cross" in report:
+            cells.setdefault(report["recipe"], []).extend(report["cross"])
+    for recipe, found in cells.items():
+        show_cross(recipe, found)
+
+
+def _report(folder: Path) -> dict[str, Any] | None:
+    path = folder / "report.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 
 def show_evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] | None) -> None:

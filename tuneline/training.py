@@ -271,6 +271,10 @@ class Pace(ExitStack):
             self.bar = self.enter_context(bar(self.label, total=self.steps, initial=done))
         self.bar.update(done - self.bar.n)
 
+    def loss(self, name: str, value: float) -> None:
+        if self.bar is not None and name == "valid_loss":
+            self.bar.set_postfix_str(f"valid loss {value:.4f}", refresh=False)
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -329,7 +333,12 @@ def training_command(
         reports = reporting(settings.report_to, state / "reports", out.name, asdict(settings))
         with RunLog(state, f"train_{backend}", out.name) as record, reports as report:
             with running_out(run, needed), Pace(f"train {out.name}", run.plan.steps) as pace:
-                fitted = fit(replace(run, report=report, step=pace.step))
+
+                def tell(step: int, name: str, value: float) -> None:
+                    report(step, name, value)
+                    pace.loss(name, value)
+
+                fitted = fit(replace(run, report=tell, step=pace.step))
             record |= {"device": fitted.device, "memory": needed}
         adapter = Adapter(
             base=base_folder,
