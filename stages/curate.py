@@ -25,7 +25,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from tuneline.data.language import other_language
 from tuneline.data.leaks import Corpus, Leaks
 from tuneline.data.similarity import CHECKED, Index
-from tuneline.files import Clock, Row, dump_json, read_rows, whole_file, write_json, write_jsonl
+from tuneline.files import Clock, Row, dump_json, read_rows, say, whole_file, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.own import open_door
 from tuneline.recipe.settings import Checks, Curate, Judged, read_recipe
@@ -267,7 +267,7 @@ def main(
     rows = read_rows(rows_path)
     settings = read_recipe(recipe).curate
     wrong = open_door(recipe, "checks").wrong if settings.checks.own else None
-    kept, dropped = curate(rows, settings, wrong, tell=lambda line: click.echo(f"{recipe.name}: {line}", err=True))
+    kept, dropped = curate(rows, settings, wrong, tell=lambda line: say(f"{recipe.name}: {line}"))
     figures: dict[str, Any] = {}
     if settings.judge:
         rubric = read_prompt(recipe / settings.judge.rubric)

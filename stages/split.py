@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Clock, Row, read_rows, whole_folder, write_json, write_jsonl
+from tuneline.files import Clock, Row, read_rows, say, whole_folder, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.settings import Split, read_recipe
 from tuneline.rows import answer, content_hash, question
@@ -278,7 +278,7 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
         )
 
     def tell(line: str) -> None:
-        click.echo(f"{recipe.name}: {line}", err=True)
+        say(f"{recipe.name}: {line}")
 
     test = 0.0 if any(row.get("set") == "test" for row in corpus) else held_out / 2
     groups = divided(corpus, settings, held_out, tell)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Self
 
 import click
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Row = dict
 WIDTH = 100  # columns of a line for people
+PATIENCE = 1.0  # seconds before a bar shows
 EVERY = 10.0  # seconds from one line of a bar to the next, where stderr is a file
 
 
@@ -189,6 +191,11 @@ class Clock:
         click.echo(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…", err=True)
 
 
+def say(text: str) -> None:
+    """What a stage has to tell before its line, on stderr, in lines of at most 100 columns."""
+    click.echo(fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False), err=True)
+
+
 def bar(label: str, each: Iterable[Any] | None = None, total: int | None = None, initial: int = 0) -> "tqdm":
     """What is done of a long step: a bar that goes when it ends, or where stderr is a file, a line at each tenth."""
     from tqdm import tqdm
@@ -204,7 +211,7 @@ def bar(label: str, each: Iterable[Any] | None = None, total: int | None = None,
     if sys.stderr.isatty():
         columns = min(WIDTH, shutil.get_terminal_size().columns)
         shape = "{desc} {percentage:3.0f}% {bar} {n_fmt} of {total_fmt}{postfix} [{elapsed}<{remaining}]"
-        return tqdm(each, **known, delay=1.0, ncols=columns, bar_format=shape if total else None)
+        return tqdm(each, **known, delay=PATIENCE, ncols=columns, bar_format=shape if total else None)
     shape = "{desc}: {n_fmt} of {total_fmt}{postfix}, {elapsed} so far, {remaining} more"
     tenth = max(1, (total or 1000) // 10)
     return Lines(each, **known, delay=EVERY, mininterval=EVERY, maxinterval=1e9, miniters=tenth, bar_format=shape)

@@ -6,6 +6,8 @@ comes), and what is said: a line a stage, which stages say themselves.
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,28 +30,55 @@ def reproduce(first: bool, verbose: bool) -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
-    if not verbose:
-        quiet_dvc()
     try:
-        with Repo() as repo, lock_repo(repo), repo.scm_context():
-            Pass(repo, first).run()
+        with hearing_dvc(verbose) as restored, Repo() as repo, lock_repo(repo), repo.scm_context():
+            Pass(repo, first, restored).run()
     except DvcException:
         logging.getLogger("dvc").exception("")  # as DVC's own command tells it
         raise click.exceptions.Exit(255) from None
 
 
-def quiet_dvc() -> None:
-    """What DVC has to warn of is said, and what it takes from its cache; not what stages say in a line of their own."""
-    logging.getLogger("dvc").setLevel(logging.WARNING)
-    logging.getLogger("dvc.stage.cache").setLevel(logging.INFO)
-    # A file of refused or dropped rows is empty where all is well.
-    logging.getLogger("dvc.output").addFilter(lambda record: record.msg != "'%s' is empty.")
+@contextmanager
+def hearing_dvc(verbose: bool) -> Iterator[set[str]]:
+    """Yields the stages whose outputs DVC takes from its cache in the block: these say nothing of themselves.
+
+    Unless it is `verbose`, DVC says what it has to warn of, and not what stages say in a line of their own.
+    """
+    restored = set[str]()
+
+    def hear(record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith("Stage '%s' is cached"):
+            return True
+        (stage,) = record.args
+        restored.add(stage)
+        if not verbose:
+            kind, _, name = stage.partition("@")
+            click.echo(f"{kind:8} {name:13} from the cache: it has run before on just this", err=True)
+        return verbose
+
+    def is_news(record: logging.LogRecord) -> bool:
+        """A file of refused or dropped rows is empty where all is well."""
+        return verbose or record.msg != "'%s' is empty."
+
+    dvc, cache, outputs = (logging.getLogger(name) for name in ("dvc", "dvc.stage.cache", "dvc.output"))
+    level = dvc.level
+    dvc.setLevel(level if verbose else logging.WARNING)
+    cache.setLevel(logging.INFO)
+    cache.addFilter(hear)
+    outputs.addFilter(is_news)
+    try:
+        yield restored
+    finally:
+        dvc.setLevel(level)
+        cache.setLevel(logging.NOTSET)
+        cache.removeFilter(hear)
+        outputs.removeFilter(is_news)
 
 
 class Pass:
     """One time through the stages of dvc.yaml and what they need of other files."""
 
-    def __init__(self, repo: "Repo", first: bool) -> None:
+    def __init__(self, repo: "Repo", first: bool, restored: set[str]) -> None:
         from dvc.repo.reproduce import get_active_graph
 
         self.graph = get_active_graph(repo.index.graph)  # without what a frozen stage needs
@@ -59,13 +88,7 @@ class Pass:
         self.adapters = {end: metrics / end.name.removeprefix(EVAL) for end in ends[: first or None]}
         self.others = [] if first else own  # those that no evaluation wants are among them
         self.ran: dict[Stage, bool] = {}  # of each that has had its turn
-        self.restored = set[str]()  # those whose outputs came from the cache: they have said nothing
-        logging.getLogger("dvc.stage.cache").addFilter(self.hear)
-
-    def hear(self, record: logging.LogRecord) -> bool:
-        if str(record.msg).startswith("Stage '%s' is cached"):
-            self.restored.add(record.args[0])
-        return True
+        self.restored = restored
 
     def run(self) -> None:
         for end, metrics in self.adapters.items():
@@ -89,7 +112,11 @@ class Pass:
 
 
 def reproduce_stage(stage: "Stage") -> bool:
-    """Whether it had to run, or its outputs to come from the cache. Raises click.ClickException where it fails."""
+    """Whether it had to run, or its outputs to come from the cache.
+
+    Raises click.ClickException where its command fails, dvc's ReproductionError where DVC does.
+    """
+    from dvc.exceptions import ReproductionError
     from dvc.stage.exceptions import StageCmdFailedError
 
     if stage.frozen:
@@ -100,4 +127,6 @@ def reproduce_stage(stage: "Stage") -> bool:
     except StageCmdFailedError as error:
         ended = str(error).rpartition(", ")[2]  # the command stands before it
         raise click.ClickException(f"{stage.addressing} failed ({ended}): the reason stands above") from None
+    except Exception as error:  # of any kind, as in DVC's own loop
+        raise ReproductionError(f"failed to reproduce '{stage.addressing}'") from error
     return bool(ran)

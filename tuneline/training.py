@@ -12,13 +12,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import click
 
 from tuneline.estimate import Load, choose, in_words, needs, read_shapes, ways_to_fit
-from tuneline.files import WIDTH, Clock, bar, whole_folder, write_json
+from tuneline.files import Clock, bar, say, whole_folder, write_json
 from tuneline.models.adapter import WEIGHTS, Adapter, lora_config, write_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import IGNORED, Chat, load_chat
@@ -237,7 +236,7 @@ def fit_into(device: str, room: int, settings: Settings, base: Base, rows: Any) 
         ways = ways_to_fit(shapes, load, room)
         raise click.ClickException(f"{words}. {f'It would fit with {ways}' if ways else 'Take a smaller base'}")
     if needs(shapes, load) > room / 2 or (load.checkpointing and s.gradient_checkpointing == "auto"):
-        click.echo(fill(words, WIDTH, subsequent_indent="  "), err=True)
+        say(words)
     return load.checkpointing, words
 
 
