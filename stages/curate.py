@@ -283,8 +283,9 @@ def main(
     write_json(metrics, {"in": len(rows), "out": len(kept), **several, "dropped": counts, **figures})
     of_these = {"one question, several answers": count} if count else {}
     show_counts(f"{recipe.name}: curate", len(rows), len(kept), dropped, of_these)
-    spent = f", judged for ${figures['spend']['usd']:.4f}" if figures else ""
-    clock.tell(f"{len(rows):,} → {len(kept):,} rows", f"{100 * len(kept) / max(1, len(rows)):.1f} % kept{spent}")
+    usd = figures["spend"]["usd"] if figures else 0
+    judged = f", judged for ${usd:.4f}" if usd else ""
+    clock.tell(f"{len(rows):,} → {len(kept):,} rows", f"{100 * len(kept) / max(1, len(rows)):.1f} % kept{judged}")
 
 
 if __name__ == "__main__":
