@@ -12,7 +12,7 @@ SETUP := pyproject.toml constraints.txt
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test soak train-m4 snips scitldr real retrain predict show report experiments diff answers-push answers-pull speed base clean
+.PHONY: help setup repro first test soak train-m4 snips scitldr real retrain predict show report experiments diff answers-push answers-pull speed base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,9 +39,11 @@ help: ## list the targets
 
 setup: .venv/repro ## create .venv with the pinned versions
 
-repro: .venv/repro ## run what a change touches, and show base against tuned
-	dvc repro
-	@tuneline show metrics/*
+repro: .venv/repro ## run what a change touches, adapter by adapter, and show base against tuned; V=1 says all that DVC does
+	@tuneline repro $(if $(V),--verbose)
+
+first: .venv/repro ## the same for the first adapter of params.yaml alone: a first result
+	@tuneline repro --first $(if $(V),--verbose)
 
 test: .venv/test ## lint and all tests
 	ruff check .

@@ -11,7 +11,7 @@ import click
 
 from tuneline.bases.fetching import check_terms, fetch_hub, fetch_package
 from tuneline.bases.gguf import convert, join
-from tuneline.files import whole_folder
+from tuneline.files import Clock, whole_folder
 from tuneline.models.base import Base, read_base_yaml
 
 
@@ -34,7 +34,7 @@ def fetch(base: Base, out: Path) -> None:
 @click.option("--base", "folder", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def main(folder: Path, out: Path) -> None:
-    base = read_base_yaml(folder)
+    base, clock = read_base_yaml(folder), Clock("base", out.name)
     check_terms(base)
     if not base.elsewhere:
         raise click.ClickException(f"{folder}/base.yaml names no place of its weights: {folder} is a base as it is")
@@ -46,7 +46,7 @@ def main(folder: Path, out: Path) -> None:
             if beside.is_file() and beside.name not in base.gguf:
                 shutil.copyfile(beside, part / beside.name)
     size = sum(file.stat().st_size for file in out.iterdir())
-    click.echo(f"{out}: {base.name}, {size / 1e6:,.0f} MB", err=True)
+    clock.tell(f"{size / 1e6:,.0f} MB", base.name)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from tuneline.answering.predictor import Predictor, predict_options, write_answers
-from tuneline.files import read_rows
+from tuneline.files import Clock, read_rows
 from tuneline.models.base import read_base
 from tuneline.rendering.preamble import read_preamble
 
@@ -39,10 +39,11 @@ def main(
     max_new_tokens: int | str,
     constrain: bool,
 ) -> None:
+    clock = Clock("baseline", out.parent.name)
     held = schema if constrain else None
     base, preamble = read_base(base_folder), read_preamble(preamble_path)
     predictor = Predictor(backend, base, quantization, precision, preamble, schema=held)
-    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, "base")
+    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, clock)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 import click
 import yaml
 
-from tuneline.files import whole_file
+from tuneline.files import Clock, whole_file
 from tuneline.teaching import options as teaching
 
 NAME, PATH = re.compile("[a-z0-9][a-z0-9_-]*"), re.compile("[A-Za-z0-9][A-Za-z0-9._/-]*")
@@ -166,6 +166,7 @@ def is_full(pattern: re.Pattern[str], value: Any) -> bool:
 @click.option("--params", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def main(path: Path, out: Path) -> None:
+    clock = Clock("check", str(path))
     try:
         params = yaml.safe_load(path.read_text("utf-8"))
     except yaml.YAMLError as error:
@@ -174,6 +175,7 @@ def main(path: Path, out: Path) -> None:
         raise click.ClickException(f"{path}: " + "; ".join(found))
     with whole_file(out) as part:  # the same bytes for all that is right: what is after it has no reason to run again
         part.write_text("names and folders are as they should be\n", encoding="utf-8")
+    clock.tell(f"{len(params['recipes'])} recipes", f"{len(params['adapters'])} adapters")
 
 
 if __name__ == "__main__":

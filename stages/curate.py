@@ -25,7 +25,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from tuneline.data.language import other_language
 from tuneline.data.leaks import Corpus, Leaks
 from tuneline.data.similarity import CHECKED, Index
-from tuneline.files import Row, dump_json, read_rows, whole_file, write_json, write_jsonl
+from tuneline.files import Clock, Row, dump_json, read_rows, say, whole_file, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.own import open_door
 from tuneline.recipe.settings import Checks, Curate, Judged, read_recipe
@@ -263,10 +263,11 @@ def main(
     answers: Path,
     **judge_settings: Any,
 ) -> None:
+    clock = Clock("curate", recipe.name)
     rows = read_rows(rows_path)
     settings = read_recipe(recipe).curate
     wrong = open_door(recipe, "checks").wrong if settings.checks.own else None
-    kept, dropped = curate(rows, settings, wrong, tell=lambda line: click.echo(f"{recipe.name}: {line}", err=True))
+    kept, dropped = curate(rows, settings, wrong, tell=lambda line: say(f"{recipe.name}: {line}"))
     figures: dict[str, Any] = {}
     if settings.judge:
         rubric = read_prompt(recipe / settings.judge.rubric)
@@ -282,6 +283,9 @@ def main(
     write_json(metrics, {"in": len(rows), "out": len(kept), **several, "dropped": counts, **figures})
     of_these = {"one question, several answers": count} if count else {}
     show_counts(f"{recipe.name}: curate", len(rows), len(kept), dropped, of_these)
+    usd = figures["spend"]["usd"] if figures else 0
+    judged = f", judged for ${usd:.4f}" if usd else ""
+    clock.tell(f"{len(rows):,} → {len(kept):,} rows", f"{100 * len(kept) / max(1, len(rows)):.1f} % kept{judged}")
 
 
 if __name__ == "__main__":

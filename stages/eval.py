@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from tuneline.files import Row, read_jsonl, write_json, write_jsonl
+from tuneline.files import Clock, Row, read_jsonl, write_json, write_jsonl
 from tuneline.measuring.kinds import open_measures
 from tuneline.measuring.report import (
     SIDES,
@@ -104,7 +104,7 @@ def main(
     seed: int,
     **judge_settings: Any,
 ) -> None:
-    rows = read_jsonl(test)
+    clock, rows = Clock("eval", adapter), read_jsonl(test)
     measures = open_measures(recipe, read_jsonl(train), rows)
     paths = {"base": baseline, "tuned": tuned}
     given = {side: match_answers(rows, read_jsonl(path), path) for side, path in paths.items()}
@@ -117,10 +117,13 @@ def main(
     figures, beside = evaluate(measures, sides, adapter, samples, seed)
     beside = {**judged, **beside}
     write_jsonl(predictions, predicted(rows, given, sides))
-    write_confusion(confusion_path, confusion(sides["tuned"], measures.FIGURES, main_figure(measures)))
+    telling = main_figure(measures)
+    write_confusion(confusion_path, confusion(sides["tuned"], measures.FIGURES, telling))
     write_json(report, beside)
     write_json(metrics, figures)
     show_evaluation(adapter, figures, beside)
+    base_by, tuned_by = ("-" if (value := figures[side][telling]) is None else f"{value:.3f}" for side in SIDES)
+    clock.tell(f"{len(rows):,} test rows", f"{telling} {base_by} → {tuned_by}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from tuneline.data.sources import read_files
-from tuneline.files import Row, whole_folder, write_counts, write_jsonl
+from tuneline.files import Clock, Row, whole_folder, write_counts, write_jsonl
 from tuneline.measuring.kinds import reader_of
 from tuneline.recipe.own import Extracted, open_door
 from tuneline.recipe.settings import OwnExtract, read_recipe, read_settings
@@ -64,6 +64,7 @@ def tell_refused(source: Path, refused: list[Row]) -> None:
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored folder for downloads.")
 def main(recipe: Path, out: Path, rejects: Path, documents: Path, metrics: Path, state: Path) -> None:
+    clock = Clock("extract", recipe.name)
     source, settings = recipe / "source", read_recipe(recipe).extract
     with whole_folder(documents) as part:
         found = extract(recipe, part, state)
@@ -81,6 +82,8 @@ def main(recipe: Path, out: Path, rejects: Path, documents: Path, metrics: Path,
     write_jsonl(out, rows)
     write_counts(metrics, read, read - len(refused), refused, **found.counts)
     show_counts(f"{recipe.name}: extract, {what}", read, read - len(refused), refused)
+    came = f"{read:,}" if what == "rows" else f"{read:,} {what}"
+    clock.tell(f"{came} → {len(rows):,} rows", f"{len(refused):,} refused")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
+from tuneline.files import Clock, Row, read_rows, say, whole_folder, write_json, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import IGNORED, Tokens, load_chat
 from tuneline.rendering.lengths import Most, check_room
@@ -40,7 +40,7 @@ def count_tokens(rows: int, pieces: list[Tokens]) -> dict[str, int]:
 def show_pieces(rows: list[list[Tokens]], name: str) -> None:
     several = [len(pieces) for pieces in rows if len(pieces) > 1]
     if several:
-        click.echo(
+        say(
             f"{name}: {len(several)} of {len(rows)} rows are trained in {sum(several)} pieces, since their earlier "
             "turns are written otherwise once more follows: each answer after what the model is given there"
         )
@@ -63,7 +63,7 @@ def main(
     metrics: Path,
     max_new_tokens: int | str,
 ) -> None:
-    preamble = read_preamble(preamble_path)
+    clock, preamble = Clock("format", chat_folder.parent.name), read_preamble(preamble_path)
     chat = load_chat(read_base(base_folder), preamble)
     counts = {}
     with whole_folder(chat_folder) as chats, whole_folder(tokens_folder) as tokens:
@@ -79,9 +79,12 @@ def main(
                 counts[name] = count_tokens(len(rows), encoded)
                 show_pieces(pieces, name)
         if chat.writer.habits.folds:
-            click.echo("the base's chat template takes no system message: system text stands before the first question")
+            say("the base's chat template takes no system message: system text stands before the first question")
         write_tokenizer_name(tokens, chat, base_folder)
     write_json(metrics, counts)
+    rows, tokens, trained = (sum(one[key] for one in counts.values()) for key in ("rows", "tokens", "trained_tokens"))
+    longest = max(one["longest"] for one in counts.values())
+    clock.tell(f"{rows:,} rows → {tokens:,} tokens", f"{trained:,} of them trained, longest {longest:,}")
 
 
 if __name__ == "__main__":

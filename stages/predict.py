@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from tuneline.answering.predictor import open_adapter, predict_options, write_answers
-from tuneline.files import read_rows
+from tuneline.files import Clock, read_rows
 from tuneline.models.adapter import read_adapter
 
 
@@ -29,11 +29,12 @@ def main(
     max_new_tokens: int | str,
     constrain: bool,
 ) -> None:
+    clock = Clock("predict", out.parent.name)
     trained_by = read_adapter(adapter_folder).backend
     if trained_by != backend:
         raise click.ClickException(f"{adapter_folder} was trained by {trained_by}, not {backend}; run `dvc repro`")
     predictor = open_adapter(adapter_folder, constrain)
-    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, "tuned")
+    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, clock)
 
 
 if __name__ == "__main__":

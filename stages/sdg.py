@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from tuneline.files import Number, Row, iterate_jsonl, write_json, write_jsonl
+from tuneline.files import Clock, Number, Row, iterate_jsonl, write_json, write_jsonl
 from tuneline.generating.grammar import draw_rows
 from tuneline.generating.offline import Offline
 from tuneline.generating.strategies import Generation, Known, Seeds, Strategy
@@ -137,19 +137,24 @@ def main(
     strategy: str,
     **teacher_settings: Any,
 ) -> None:
+    clock = Clock("sdg", recipe.name)
     stage = Stage(recipe, read_recipe(recipe), rows_path, strategy)
+    paid = ""
     if any(isinstance(chosen, Asked) for chosen in stage.chosen):
         settings = Settings(**teacher_settings)
         with Teacher(settings, answers, Offline(recipe) if settings.provider == "offline" else None) as teacher:
             write_jsonl(out, _counted(stage.run(teacher), stage.metrics))
-            if teacher.calls:
-                click.echo(f"{teacher.calls} answers paid, ${teacher.spent:.4f}", err=True)
+            paid = f"{teacher.calls:,} answers paid now, ${teacher.spent:.4f}" if teacher.calls else ""
     else:
         write_jsonl(out, _counted(stage.run(None), stage.metrics))
     write_jsonl(refused, stage.refused)
     if stage.spend:
         stage.metrics["spend"] = {key: round(value, 6) for key, value in stage.spend.items()}
     write_json(metrics, stage.metrics)
+    counts = stage.metrics
+    made = counts["out"] - counts["in"] + counts.get("documents", 0)
+    said = [f"{made:,} made", f"{len(stage.refused):,} refused" if stage.refused else "", paid]
+    clock.tell(f"{counts['in']:,} → {counts['out']:,} rows", ", ".join(filter(None, said)))
     if stage.useless:
         names = " and ".join(stage.useless)
         raise click.ClickException(f"no answer to {names} was of use; {refused} has each with its reason")

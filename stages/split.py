@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Row, read_rows, whole_folder, write_json, write_jsonl
+from tuneline.files import Clock, Row, read_rows, say, whole_folder, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.settings import Split, read_recipe
 from tuneline.rows import answer, content_hash, question
@@ -266,6 +266,7 @@ def _listed(labels: list[str], most: int = 5) -> str:
 @click.option("--held-out", type=click.FloatRange(0, 1), required=True, help="Share of the groups.")
 @click.option("--seed", type=int, required=True)
 def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_out: float, seed: int) -> None:
+    clock = Clock("split", out.parent.name)
     rows, corpus = read_rows(paths[0]), read_rows(paths[-1])
     read = read_recipe(recipe)
     settings = read.split
@@ -277,7 +278,7 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
         )
 
     def tell(line: str) -> None:
-        click.echo(f"{recipe.name}: {line}", err=True)
+        say(f"{recipe.name}: {line}")
 
     test = 0.0 if any(row.get("set") == "test" for row in corpus) else held_out / 2
     groups = divided(corpus, settings, held_out, tell)
@@ -297,9 +298,9 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
         for name, content in sets.items():
             write_jsonl(part / f"{name}.jsonl", content)
     write_json(metrics, {"in": len(rows), **{name: len(content) for name, content in sets.items()}})
-    if sets["dropped"]:
-        kept = len(rows) - len(sets["dropped"])
-        show_counts(f"{recipe.name}: split", len(rows), kept, sets["dropped"])
+    kept = len(rows) - len(sets["dropped"])
+    show_counts(f"{recipe.name}: split", len(rows), kept, sets["dropped"])
+    clock.tell(f"{len(rows):,} → {kept:,} rows", ", ".join(f"{name} {len(sets[name]):,}" for name in SETS))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import click
 from tuneline.backends.cuda import load_model, local_rank
 from tuneline.estimate import machine_memory
 from tuneline.models.base import check_target
-from tuneline.training import Curves, Fitted, Pace, Run, Settings, check_finite, training_command
+from tuneline.training import Curves, Fitted, Run, Settings, check_finite, training_command
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # by transformers' names
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw-8bit": "adamw_bnb_8bit", "paged-adamw-8bit": "paged_adamw_8bit"}
@@ -59,16 +59,16 @@ def make_trainer(run: Run) -> Any:
     """
     import torch
     from peft import LoraConfig
-    from transformers import TrainerCallback
+    from transformers import PrinterCallback, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    settings, plan, pace = run.settings, run.plan, Pace(run)
+    settings, plan = run.settings, run.plan
 
     class Watch(TrainerCallback):
         """The last step is evaluated too, whatever the interval; losses are told, and looked at before they count."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            pace.step(state.global_step)
+            run.step(state.global_step)
             if state.global_step == plan.steps:
                 control.should_evaluate = control.should_save = control.should_log = True
 
@@ -136,7 +136,7 @@ def make_trainer(run: Run) -> Any:
         greater_is_better=False,
         gradient_checkpointing=run.gradient_checkpointing,
         dataloader_pin_memory=not on_cpu,
-        disable_tqdm=False,
+        disable_tqdm=True,  # the bar is the stage's own
         report_to="none",
     )
     trainer = Trainer(
@@ -151,6 +151,7 @@ def make_trainer(run: Run) -> Any:
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:  # trl makes them bfloat16 on a base of 4 bits: most values would not move in a step
             parameter.data = parameter.data.float()
+    trainer.remove_callback(PrinterCallback)  # a dictionary a step: losses are in the curves
     return trainer
 
 

@@ -13,10 +13,12 @@ killed run goes on from its last checkpoint, which lies outside the outputs, to 
         --early-stopping 0 --attention auto --gradient-checkpointing auto --report-to none
 """
 
+import io
 import itertools
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,7 +32,7 @@ from tuneline.files import whole_folder, write_json
 from tuneline.models.adapter import update_scale
 from tuneline.rendering.chat import IGNORED
 from tuneline.rendering.light import leave_out_torch
-from tuneline.training import Curves, Fitted, Pace, Run, Settings, check_finite, training_command
+from tuneline.training import Curves, Fitted, Run, Settings, check_finite, training_command
 
 PAD_TO = 32  # tokens: mlx compiles a step anew for each shape of a batch
 Example = tuple[Any, Any]  # ids and labels of a row, int32 arrays
@@ -168,11 +170,11 @@ def train(model: Any, optimizer: Any, run: Run) -> Curves:
             check_finite(loss, step, run)
             curves.train[step] = loss
             run.report(step, "train_loss", loss)
-            pace.step(step)
+            run.step(step)
 
     settings, plan, checkpoints = run.settings, run.plan, run.checkpoints
     data = {name: examples(part) for name, part in run.rows.items()}
-    done, curves, pace = 0, Curves(), Pace(run)
+    done, curves = 0, Curves()
     resume = last_checkpoint(checkpoints)
     if resume:
         click.echo(f"going on from {resume}", err=True)
@@ -192,14 +194,16 @@ def train(model: Any, optimizer: Any, run: Run) -> Curves:
                 adapter_file=str(part / "lora.safetensors"),
             )
             batches = partial(iterate_batches, seed=settings.seed, start=done, accumulation=settings.accumulation)
-            trainer.train(model, optimizer, data["train"], None, arguments, loss, batches, training_callback=Report())
+            with redirect_stdout(io.StringIO()):  # its bar and its table: the stage has a bar of its own
+                trainer.train(
+                    model, optimizer, data["train"], None, arguments, loss, batches, training_callback=Report()
+                )
             done += steps
             curves.valid[done] = trainer.evaluate(
                 model, data["valid"], settings.batch_size, -1, loss=loss, iterate_batches=iterate_batches
             )
             check_finite(curves.valid[done], done, run)
             run.report(done, "valid_loss", curves.valid[done])
-            click.echo(f"step {done} of {plan.steps}: validation loss {curves.valid[done]:.4f}", err=True)
             mx.save_safetensors(str(part / "optimizer.safetensors"), dict(tree_flatten(optimizer.state)))
             write_json(part / "curves.json", asdict(curves))
         for folder in checkpoints.glob("[0-9]*"):

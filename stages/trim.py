@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Row, read_rows, write_counts, write_jsonl
+from tuneline.files import Clock, Row, read_rows, write_counts, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.recipe.settings import Trim, read_recipe
 from tuneline.rendering.chat import Chat, load_chat
@@ -109,7 +109,7 @@ def main(
     adapter: str,
     max_tokens: int,
 ) -> None:
-    base = read_base(base_folder)
+    clock, base = Clock("trim", adapter), read_base(base_folder)
     if max_tokens > base.context:
         raise click.ClickException(f"trim.max-tokens {max_tokens} is over the {base.context} of {base_folder}")
     rows = [row for row in read_rows(rows_path) if row.get("adapter", adapter) == adapter]
@@ -129,6 +129,7 @@ def main(
     held_out = sum("set" in row for row in cut)
     of_these = {"cut to trim.max-tokens": len(cut), "cut, and held out": held_out}
     show_counts(f"{adapter}: trim", len(rows), len(kept), dropped, of_these)
+    clock.tell(f"{len(rows):,} → {len(kept):,} rows", f"{len(cut):,} cut, {len(dropped):,} dropped")
 
 
 if __name__ == "__main__":

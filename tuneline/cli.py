@@ -41,23 +41,21 @@ def main() -> None:
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def show(folders: tuple[Path, ...]) -> None:
     """The table of base against tuned for each metrics folder that has an evaluation."""
-    from tuneline.table import show_cross, show_evaluation
+    from tuneline.table import show_crosses, show_tables
 
-    shown = 0
-    crosses: dict[str, list] = {}
-    for folder in folders:
-        metrics = folder / "eval.json"
-        if metrics.is_file():
-            report = folder / "report.json"
-            beside = json.loads(report.read_text("utf-8")) if report.is_file() else None
-            show_evaluation(folder.name, json.loads(metrics.read_text("utf-8")), beside)
-            shown += 1
-            if beside and "cross" in beside:
-                crosses.setdefault(beside["recipe"], []).extend(beside["cross"])
-    for recipe, cells in crosses.items():
-        show_cross(recipe, cells)
-    if not shown:
+    if not show_tables(folders):
         raise click.ClickException("no eval.json there; make one with `make repro`")
+    show_crosses(folders)
+
+
+@main.command()
+@click.option("--first", is_flag=True, help="Only the first adapter of params.yaml.")
+@click.option("-v", "--verbose", is_flag=True, help="Say all that DVC says, the stages' commands too.")
+def repro(first: bool, verbose: bool) -> None:
+    """Run what a change touches, one adapter of params.yaml after another; the table of each when it is there."""
+    from tuneline.repro import reproduce
+
+    reproduce(first, verbose)
 
 
 @main.command()

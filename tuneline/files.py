@@ -1,19 +1,28 @@
-"""Files that appear whole or not at all, and JSON Lines."""
+"""Files that appear whole or not at all, JSON Lines, and what a stage says on stderr while it makes them."""
 
 import json
 import math
 import os
 import shutil
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 import simplejson
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 Row = dict
+WIDTH = 100  # columns of a line for people
+PATIENCE = 1.0  # seconds before a bar shows
+EVERY = 10.0  # seconds from one line of a bar to the next, where stderr is a file
 
 
 @contextmanager
@@ -164,3 +173,45 @@ def write_counts(path: Path, rows_in: int, rows_out: int, dropped: Iterable[Row]
     for row in dropped:
         reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
     write_json(path, {"in": rows_in, "out": rows_out, **more, "dropped": dict(sorted(reasons.items()))})
+
+
+class Clock:
+    """Of a stage, from its first line to its last. For the terminal alone: what it shows is in no output."""
+
+    def __init__(self, stage: str, name: str) -> None:
+        self.stage, self.name, self.began = stage, name, time.monotonic()
+        if sys.stderr.isatty():  # its first seconds may be silent; what it says first is written over this
+            click.echo(f"{stage} {name} …\r", nl=False, err=True)
+
+    def tell(self, rows: str, figure: str) -> None:
+        """The line with which a stage ends: its name, what went in and came out, seconds, the figure that counts."""
+        sys.stdout.flush()  # a table stands above it in a file too
+        name = self.name if len(self.name) <= 24 else f"{self.name[:23]}…"
+        line = f"{self.stage:8} {name:13} {rows:28} {time.monotonic() - self.began:7,.1f} s  {figure}"
+        click.echo(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…", err=True)
+
+
+def say(text: str) -> None:
+    """What a stage has to tell before its line, on stderr, in lines of at most 100 columns."""
+    click.echo(fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False), err=True)
+
+
+def bar(label: str, each: Iterable[Any] | None = None, total: int | None = None, initial: int = 0) -> "tqdm":
+    """What is done of a long step: a bar that goes when it ends, or where stderr is a file, a line at each tenth."""
+    from tqdm import tqdm
+
+    class Lines(tqdm):
+        def display(self, msg: str | None = None, pos: int | None = None) -> None:
+            if msg is None:  # not the end
+                click.echo(str(self)[:WIDTH], err=True)
+
+    if total is None and hasattr(each, "__len__"):
+        total = len(each)
+    known = {"desc": label, "total": total, "file": sys.stderr, "initial": initial, "leave": False}
+    if sys.stderr.isatty():
+        columns = min(WIDTH, shutil.get_terminal_size().columns)
+        shape = "{desc} {percentage:3.0f}% {bar} {n_fmt} of {total_fmt}{postfix} [{elapsed}<{remaining}]"
+        return tqdm(each, **known, delay=PATIENCE, ncols=columns, bar_format=shape if total else None)
+    shape = "{desc}: {n_fmt} of {total_fmt}{postfix}, {elapsed} so far, {remaining} more"
+    tenth = max(1, (total or 1000) // 10)
+    return Lines(each, **known, delay=EVERY, mininterval=EVERY, maxinterval=1e9, miniters=tenth, bar_format=shape)

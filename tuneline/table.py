@@ -1,15 +1,44 @@
 """Tables for the terminal, at most 100 columns wide."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-WIDTH = 100
+from tuneline.files import WIDTH
+
 LABELS = 30  # that a terminal shows; all stand in report.json
+
+
+def show_tables(folders: Iterable[Path]) -> int:
+    """The table of base against tuned for each metrics folder that has an evaluation; how many have one."""
+    shown = 0
+    for folder in folders:
+        if (folder / "eval.json").is_file():
+            figures = json.loads((folder / "eval.json").read_text("utf-8"))
+            show_evaluation(folder.name, figures, _report(folder))
+            shown += 1
+    return shown
+
+
+def show_crosses(folders: Iterable[Path]) -> None:
+    """For each recipe whose adapters are measured by one another's rules, one table of all of them."""
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for report in map(_report, folders):
+        if report and "cross" in report:
+            cells.setdefault(report["recipe"], []).extend(report["cross"])
+    for recipe, found in cells.items():
+        show_cross(recipe, found)
+
+
+def _report(folder: Path) -> dict[str, Any] | None:
+    path = folder / "report.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 
 def show_evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] | None) -> None:
@@ -85,7 +114,12 @@ def show_cross(recipe: str, cells: list[dict[str, Any]]) -> None:
 def show_counts(
     title: str, rows_in: int, rows_out: int, dropped: list[dict], of_these: Mapping[str, int] | None = None
 ) -> None:
-    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: more about those kept."""
+    """Prints what became of a stage's rows: kept, and dropped by reason. `of_these`: more about those kept.
+
+    Nothing where all were kept as they came: the stage's own line has the numbers.
+    """
+    if not dropped and not any((of_these or {}).values()):
+        return
     table = Table(title=title, title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("what became of them")

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from tuneline.estimate import Load, choose, in_words, needs, read_shapes, ways_to_fit
-from tuneline.files import whole_folder, write_json
+from tuneline.files import Clock, bar, say, whole_folder, write_json
 from tuneline.models.adapter import WEIGHTS, Adapter, lora_config, write_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import IGNORED, Chat, load_chat
@@ -161,7 +161,7 @@ def kept(checkpoints: Path) -> str:
     return f"the checkpoint of step {max(steps)} is kept in {checkpoints}" if steps else "there is no checkpoint yet"
 
 
-def write_summary(path: Path, curves: Curves, rows: Any, trainable: int, packages: tuple[str, ...]) -> None:
+def write_summary(path: Path, curves: Curves, rows: Any, trainable: int, packages: tuple[str, ...]) -> dict[str, Any]:
     """What the inputs determine of the run; seconds and device go to the run log."""
     labels = rows["train"].with_format("numpy")["labels"]
     lengths = [len(row) for row in labels]
@@ -177,6 +177,7 @@ def write_summary(path: Path, curves: Curves, rows: Any, trainable: int, package
         "versions": {name: version(name).split("+")[0] for name in packages},
     }
     write_json(path, summary)
+    return summary
 
 
 def checkpoint_folder(state: Path, out: Path, tokens: Path, base: Base, settings: Settings) -> Path:
@@ -203,6 +204,7 @@ class Run:
     checkpoints: Path
     gradient_checkpointing: bool = False
     report: Report = silent
+    step: Callable[[int], None] = lambda done: None  # is told how many are done
 
     @property
     def lora(self) -> dict[str, Any]:
@@ -214,7 +216,8 @@ KNOBS = "fit.gradient-checkpointing always, a smaller train.batch-size or trim.m
 
 
 def fit_into(device: str, room: int, settings: Settings, base: Base, rows: Any) -> tuple[bool, str]:
-    """Whether layers are computed twice, and what the run needs, in words. Said before anything is loaded.
+    """Whether layers are computed twice, and what the run needs, in words. Said before anything is loaded, where it is
+    the reason to compute them twice, or more than half of the memory.
 
     Raises click.ClickException for what cannot fit into `room` bytes, with the knobs that would make it fit.
     """
@@ -232,7 +235,8 @@ def fit_into(device: str, room: int, settings: Settings, base: Base, rows: Any) 
     if needs(shapes, load) > room:
         ways = ways_to_fit(shapes, load, room)
         raise click.ClickException(f"{words}. {f'It would fit with {ways}' if ways else 'Take a smaller base'}")
-    click.echo(words, err=True)
+    if needs(shapes, load) > room / 2 or (load.checkpointing and s.gradient_checkpointing == "auto"):
+        say(words)
     return load.checkpointing, words
 
 
@@ -251,24 +255,24 @@ def running_out(run: Run, needed: str) -> Iterator[None]:
         ) from None
 
 
-class Pace:
-    """Tells once how long a run will take, by what the steps took so far."""
+class Pace(ExitStack):
+    """A run's bar, with the time that is left by what the steps took so far.
 
-    def __init__(self, run: Run) -> None:
-        self.steps, self.begun, self.told = run.plan.steps, None, False
+    It begins with the first that is done here: that one is slower than the others.
+    """
+
+    def __init__(self, label: str, steps: int) -> None:
+        super().__init__()
+        self.label, self.steps, self.bar = label, steps, None
 
     def step(self, done: int) -> None:
-        """The first one is slower than the others, and begins the count."""
-        if self.begun is None:
-            self.begun = done, time.monotonic()
-            return
-        first, start = self.begun
-        enough = done - first >= 3 and (time.monotonic() - start > 20 or done * 20 >= self.steps)
-        if enough and not self.told:
-            self.told, each = True, (time.monotonic() - start) / (done - first)
-            left = each * (self.steps - done)
-            words = f"{each:.1f} s a step: {left / 3600:.1f} hours more to step {self.steps}, without the evaluations"
-            click.echo(words, err=True)
+        if self.bar is None:
+            self.bar = self.enter_context(bar(self.label, total=self.steps, initial=done))
+        self.bar.update(done - self.bar.n)
+
+    def loss(self, name: str, value: float) -> None:
+        if self.bar is not None and name == "valid_loss":
+            self.bar.set_postfix_str(f"valid loss {value:.4f}", refresh=False)
 
 
 @dataclass(frozen=True)
@@ -314,6 +318,7 @@ def training_command(
         state: Path,
         **flags: Any,
     ) -> None:
+        clock = Clock("train", out.name)
         settings, base, preamble = Settings(**flags), read_base(base_folder), read_preamble(preamble_path)
         base.pattern(settings.target)
         if refused := list(refusals(settings)):
@@ -326,9 +331,14 @@ def training_command(
         run = Run(settings, base, chat, rows, plan_steps(len(rows["train"]), settings), checkpoints, twice)
         reports = reporting(settings.report_to, state / "reports", out.name, asdict(settings))
         with RunLog(state, f"train_{backend}", out.name) as record, reports as report:
-            with running_out(run, needed):
-                fitted = fit(replace(run, report=report))
-            record["device"] = fitted.device
+            with running_out(run, needed), Pace(f"train {out.name}", run.plan.steps) as pace:
+
+                def tell(step: int, name: str, value: float) -> None:
+                    report(step, name, value)
+                    pace.loss(name, value)
+
+                fitted = fit(replace(run, report=tell, step=pace.step))
+            record |= {"device": fitted.device, "memory": needed}
         adapter = Adapter(
             base=base_folder,
             quantization=settings.quantization,
@@ -341,8 +351,11 @@ def training_command(
             write_adapter(part, run.lora, adapter, base, preamble.system, schema)
         curves_folder.mkdir(parents=True, exist_ok=True)
         fitted.curves.write(curves_folder)
-        write_summary(summary, fitted.curves, rows, fitted.trainable, packages)
+        written = write_summary(summary, fitted.curves, rows, fitted.trainable, packages)
         shutil.rmtree(checkpoints.parent, ignore_errors=True)
+        early = " (ended early)" if written["steps"] < run.plan.steps else ""
+        best = f"valid loss {written['valid_loss']:.4f} at step {written['best_step']:,}"
+        clock.tell(f"{written['rows']:,} rows, {written['steps']:,} steps", best + early)
 
     return main
 
@@ -371,4 +384,3 @@ class RunLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as log:
             log.write(json.dumps(self.record) + "\n")
-        click.echo("  ".join(f"{key} {value}" for key, value in self.record.items()), err=True)

@@ -13,7 +13,7 @@ from typing import Self
 import click
 from pydantic import Field, model_validator
 
-from tuneline.files import Row
+from tuneline.files import Row, bar
 from tuneline.recipe import settings as recipe_settings
 from tuneline.recipe.documents import make_document
 from tuneline.recipe.own import Extracted, call
@@ -66,12 +66,11 @@ def find_papers(folder: Path, settings: Settings, cache: Path, service: Service)
         manifest = folder / settings.arxiv.manifest
         pinned = read_manifest(manifest).papers
         refused += _refuse_missing(missing(settings.arxiv.ids, pinned), manifest)
-        with click.progressbar(pinned, label="arXiv", file=click.get_text_stream("stderr")) as bar:
-            for paper in bar:
-                try:
-                    found.append((paper.name, fetch(paper, cache, service), paper))
-                except Unreachable as why:
-                    refused.append(_refuse("unreachable", str(why), paper.name))
+        for paper in bar("arXiv", pinned):
+            try:
+                found.append((paper.name, fetch(paper, cache, service), paper))
+            except Unreachable as why:
+                refused.append(_refuse("unreachable", str(why), paper.name))
     names = [name for name, _, _ in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise click.ClickException(f"two papers are called {', '.join(twice)}; rename one")
@@ -110,9 +109,8 @@ def read_pdfs(papers: Sources, cache: Path, processes: int) -> dict[str, tuple[P
     waiting = {name: path for name, path, _ in papers if not (folders[name] / "blocks.json").is_file()}
     results: dict[str, str | None] = dict.fromkeys(set(folders) - set(waiting))
     spawn = get_context("spawn")  # a fork would copy the parent's threads half
-    bar = click.progressbar(length=len(papers), label="PDFs", file=click.get_text_stream("stderr"))
-    with bar:
-        bar.update(len(results))
+    with bar("PDFs", total=len(papers)) as done:
+        done.update(len(results))
         alone = False
         while waiting:
             batch = dict([next(iter(waiting.items()))] if alone else waiting)
@@ -130,7 +128,7 @@ def read_pdfs(papers: Sources, cache: Path, processes: int) -> dict[str, tuple[P
                             continue  # some paper killed its process: now one at a time, to find which
                         results[name] = "reading it killed the process"
                     del waiting[name]
-                    bar.update(1)
+                    done.update(1)
             alone = True
     return {name: (folders[name], results[name]) for name in folders}
 

@@ -1,6 +1,7 @@
 """base: a model's files from a hub, from a wheel, from GGUF files; real servers, real pip, real files."""
 
 import hashlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from stages.base import main
 from tests.conftest import ENVIRONMENT, ROOT
+from tests.ending import end_line
 from tests.gguf_file import write_gguf
 from tests.servers.hub_server import serve
 from tests.small_base import write_small_base
@@ -45,6 +47,8 @@ def download(folder: Path, out: Path, hub: str, home: Path, said: str | None = N
 
 def check(code: int, told: str, out: Path, said: str | None) -> None:
     assert (code == 0) == (said is None), told
+    if said is None:
+        assert re.fullmatch(r"base \S+ [\d,]+ MB .*", end_line(told))
     if said is not None:
         assert said in told.splitlines()[-1]  # bars may come before
         assert "Traceback" not in told

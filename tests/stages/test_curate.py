@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.curate import Wrong, check_row, curate, main
+from tests.ending import end_line
 from tests.recipe_folder import write_recipe
 from tests.servers.teacher_server import serve
 from tests.teaching import flags
@@ -265,6 +266,7 @@ MIXED = [
 def test_every_drop_has_its_reason_and_its_bar(tmp_path: Path) -> None:
     result = run(tmp_path, MIXED, {"checks": {"own": True}, "judge": JUDGED})
     assert result.exit_code == 0, result.output
+    assert end_line(result.stderr) == "curate r 5 → 2 rows 40.0 % kept"
     kept, dropped = read_jsonl(tmp_path / "out"), read_jsonl(tmp_path / "drops")
     assert sorted(drop["reason"] for drop in dropped) == ["answers instead of asking", "empty answer", "judged low"]
     assert bars(tmp_path) == {"kept": 2, "answers instead of asking": 1, "empty answer": 1, "judged low": 1}

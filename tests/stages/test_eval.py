@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from stages.eval import main
 from tests.conftest import ENVIRONMENT, ROOT
+from tests.ending import end_line
 from tests.recipe_folder import write_recipe
 from tests.servers.scripted_server import scripted
 from tests.teaching import asking, flags, settings
@@ -101,6 +102,7 @@ def test_both_sides_have_their_figures_and_what_stands_beside_them(tmp_path: Pat
     answered(tmp_path)
     result = run(write(tmp_path / "r"), tmp_path)
     assert result.exit_code == 0, result.output
+    assert end_line(result.stderr) == "eval mine 3 test rows slot_f1 0.667 → 0.500"
     assert read(tmp_path, "metrics") == {
         "base": {
             "json_valid": 0.6667, "schema_valid": 0.6667, "intent_accuracy": 0.3333, "slot_precision": 1.0,

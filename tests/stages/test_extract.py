@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from stages.extract import main
 from tests.conftest import ROOT
+from tests.ending import end_line
 from tests.recipe_folder import write_recipe
 from tuneline.data.external import MIRROR
 from tuneline.files import read_jsonl
@@ -51,6 +52,7 @@ def test_rejects_are_kept_and_counted(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "r", {"train.jsonl": GOOD + "{}\n" + OTHER + "nonsense\n"})
     result = run(recipe)
     assert result.exit_code == 0, result.output
+    assert end_line(result.stderr) == "extract r 4 → 2 rows 2 refused"
     assert [row["source"]["line"] for row in read_rows(recipe)] == [1, 3]
     refused = read_jsonl(recipe / "out/rejects.jsonl")
     assert [(row["reason"], row["file"], row["line"]) for row in refused] == [

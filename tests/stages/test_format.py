@@ -1,6 +1,7 @@
 """format: token files that both trainers read, chat files that others read, the same bytes every time."""
 
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from pyarrow import parquet
 from stages.format import main
 from tests.chat_templates import CHATML, DATE, HABITS, make_chat, make_tokenizer
 from tests.conftest import ROOT
+from tests.ending import end_line
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.recipe.forms import read_form
@@ -226,19 +228,20 @@ def test_a_prompt_unlike_the_training_is_refused_in_whichever_row(tmp_path: Path
 
 def test_rows_that_take_several_pieces_are_counted_and_told(tmp_path: Path) -> None:
     result = run(tmp_path)
-    assert result.output == (
-        "train: 1 of 3 rows are trained in 2 pieces, since their earlier turns are written otherwise once more "
-        "follows: each answer after what the model is given there\n"
+    assert result.stderr.startswith(
+        "train: 1 of 3 rows are trained in 2 pieces, since their earlier turns are written otherwise once\n"
+        "  more follows: each answer after what the model is given there\n"
     )
     once = run(tmp_path / "once", preamble=Preamble("Answer."))  # a prefix stands before the last question alone
-    assert (once.exit_code, once.output) == (0, "")
+    assert (once.exit_code, once.output.count("\n")) == (0, 1)
+    assert re.fullmatch(r"format \S+ 4 rows → \d+ tokens \d+ of them trained, longest \d+", end_line(once.output))
 
 
 def test_system_text_in_a_question_is_told(tmp_path: Path) -> None:
     refuses = "{%- if messages[0].role == 'system' -%}{{- raise_exception('none') -}}{%- endif -%}"
     base = base_with(tmp_path / "base", refuses + CHATML)
     result = run(tmp_path, base=base, preamble=Preamble("Answer."))
-    assert result.output == (
+    assert result.output.startswith(
         "the base's chat template takes no system message: system text stands before the first question\n"
     )
     chat = load_chat(read_base(base), Preamble("Answer."))

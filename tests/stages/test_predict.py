@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from stages.baseline import main as baseline
 from stages.predict import main as predict
+from tests.ending import end_line
 from tests.small_base import write_small_base
 from tests.stages.test_train_cuda import PREAMBLE, train, work  # noqa: F401
 from tuneline.answering.predictor import Predictor, _batches, open_adapter
@@ -54,6 +56,7 @@ def answers(to: Path) -> list[dict]:
 def test_each_row_has_its_answer_in_the_order_of_the_rows(adapter: Path, tmp_path: Path) -> None:
     result = run(adapter, tmp_path)
     assert result.exit_code == 0, result.output
+    assert re.fullmatch(r"predict \S+ \d test rows [\d.,]+ answers a second", end_line(result.output))
     found = answers(tmp_path)
     assert [set(one) for one in found] == [{"id", "answer"}] * len(ROWS)
     assert [one["id"] for one in found] == [row["id"] for row in ROWS]
@@ -134,6 +137,7 @@ def test_the_base_is_asked_under_the_preamble_of_trim(base: Path, tmp_path: Path
     for name, preamble in (("same", PREAMBLE), ("bare", Preamble())):
         result = ask_base(base, tmp_path / name, preamble)
         assert result.exit_code == 0, result.output
+        assert end_line(result.output).startswith(f"baseline {name} ")
         assert [one["id"] for one in answers(tmp_path / name)] == [row["id"] for row in ROWS]
         said[name] = [one["answer"] for one in answers(tmp_path / name)]
     dressed = [PREAMBLE.before(row["messages"][:-1]) for row in ROWS]

@@ -1,6 +1,7 @@
 """sdg: what a run with a teacher adds, where each row says it is from, and what stops it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from stages.sdg import main
+from tests.ending import end_line
 from tests.servers.scripted_server import Scripted, scripted
 from tests.servers.teacher_server import serve
 from tests.teaching import PAIR, flags, settings, source_rows, write_asking_recipe
@@ -56,6 +58,7 @@ def metrics(recipe: Path) -> dict:
 
 def succeeds(result: Result) -> None:
     assert result.exit_code == 0, result.output
+    assert re.match(r"sdg r \d+ → \d+ rows \d+ made", end_line(result.stderr))
 
 
 def fails(result: Result) -> str:

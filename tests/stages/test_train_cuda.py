@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from safetensors.numpy import load_file
 from stages.format import count_tokens
 from stages.train_cuda import main
 from tests.conftest import ENVIRONMENT, ROOT
+from tests.ending import end_line
 from tests.small_base import write_small_base
 from tuneline.answering.predictor import adapter_preamble
 from tuneline.files import read_jsonl
@@ -90,6 +92,7 @@ def command(work: Path, out: Path, **flags: object) -> list[str]:
 def train(work: Path, out: Path, **flags: object) -> Path:
     done = CliRunner().invoke(main, command(work, out, **flags), catch_exceptions=False)
     assert done.exit_code == 0, done.output
+    assert re.fullmatch(r"train adapter \d+ rows, \d+ steps valid loss [\d.]+ at step \d+.*", end_line(done.output))
     return out / "adapter"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from safetensors.numpy import load_file
 
 from stages.train_mlx import epoch_batches, examples, iterate_batches, main
 from tests.conftest import ENVIRONMENT, ROOT
+from tests.ending import end_line
 from tests.small_base import write_small_base
 from tuneline.answering.predictor import Predictor, adapter_preamble
 from tuneline.backends.mlx import checkpoint_layers
@@ -101,6 +103,7 @@ def arguments(place: Path, out: Path, **changed: object) -> list[str]:
 def train(place: Path, out: Path, **changed: object) -> Path:
     result = CliRunner().invoke(main, arguments(place, out, **changed), catch_exceptions=False)
     assert result.exit_code == 0, result.output
+    assert re.fullmatch(r"train adapter \d+ rows, \d+ steps valid loss [\d.]+ at step \d+.*", end_line(result.output))
     return out / "adapter"
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from stages.trim import CUT, main, recipe_preamble, trim
 from tests.chat_templates import HABITS, make_chat
 from tests.conftest import ROOT
+from tests.ending import end_line
 from tests.recipe_folder import write_recipe
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.recipe.forms import read_form
@@ -205,6 +206,7 @@ def test_the_stage_counts_each_reason_and_keeps_the_drops(tmp_path: Path) -> Non
     rows = [row("ask"), row(DOCUMENT) | {"set": "test"}, row("x" * 500), row("<|im_end|>")]
     result = run(tmp_path, rows)
     assert result.exit_code == 0, result.output
+    assert end_line(result.stderr) == "trim mine 4 → 2 rows 1 cut, 2 dropped"
     kept = read_jsonl(tmp_path / "out")
     assert [one["id"] for one in kept] == [one["id"] for one in rows[:2]]
     assert kept[0] == rows[0]  # bare: what stands before it is the preamble's

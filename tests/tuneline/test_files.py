@@ -4,13 +4,25 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import click
 import pytest
 
 from tests.conftest import ROOT
-from tuneline.files import dump_json, read_jsonl, whole_file, whole_folder, write_counts, write_json, write_jsonl
+from tests.ending import end_line
+from tuneline.files import (
+    Clock,
+    bar,
+    dump_json,
+    read_jsonl,
+    whole_file,
+    whole_folder,
+    write_counts,
+    write_json,
+    write_jsonl,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -118,3 +130,38 @@ def test_counts_are_by_reason_in_order(tmp_path: Path) -> None:
     write_json(tmp_path / "n.json", {"in": 5, "out": 2, "dropped": {"a": 1, "b": 2}})
     assert (tmp_path / "m.json").read_text() == (tmp_path / "n.json").read_text()
     assert (tmp_path / "m.json").read_text().endswith("}\n")
+
+
+# What a stage says
+
+
+def test_a_stages_line_has_at_most_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    Clock("eval", "mine").tell("6 test rows", "f1 0.100 → 0.900")
+    Clock("eval", "a_name_that_is_as_long_as_nobody_writes_one").tell("6 test rows", "figure " * 20)
+    short, long = capsys.readouterr().err.splitlines()
+    assert end_line(short) == "eval mine 6 test rows f1 0.100 → 0.900"
+    assert end_line(long).startswith("eval a_name_that_is_as_long_… 6 test rows figure")
+
+
+def test_a_bar_in_a_file_is_nothing_where_it_is_short_and_else_a_line_a_tenth(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(bar("all of it", range(500))) == list(range(500))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("tuneline.files.EVERY", 0)
+    with bar("rows", total=500) as done:
+        for _ in range(500):
+            done.update(1)
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("rows: 500 of 500")
+    assert len(said) <= 11
+
+
+def test_a_bar_on_a_terminal_goes() -> None:
+    script = "from tuneline import files; files.PATIENCE = 0; list(files.bar('rows', range(5)))"
+    main, other = os.openpty()
+    termios.tcsetwinsize(main, (24, 80))
+    subprocess.run([sys.executable, "-c", script], stderr=other, check=True, cwd=ROOT)
+    *drawn, left = os.read(main, 9999).decode().rstrip("\r").split("\r")
+    assert any("rows" in one for one in drawn)
+    assert left.strip() == ""

@@ -1,14 +1,14 @@
 """Messages → answers, and texts → the bits that they cost, in batches, with the rendering that training used."""
 
 import importlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from tuneline.answering.constraint import schema_constraint
-from tuneline.files import Row, write_jsonl
+from tuneline.files import Clock, Row, bar, write_jsonl
 from tuneline.models.adapter import read_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import load_chat
@@ -84,9 +84,9 @@ class Predictor:
         names = [row.get("where", f"question {number}") for number, row in enumerate(beside, 1)]
         self._check_fit(names, [len(prompt) + 1 for prompt in prompts])
 
-        with _bar(len(prompts), label) as bar:
+        with bar(label, total=len(prompts)) as done:
             answers = self.writer.generate(
-                self.model, prompts, max_new_tokens, self.chat.stop_ids, batch_size, self.constrain, bar.update
+                self.model, prompts, max_new_tokens, self.chat.stop_ids, batch_size, self.constrain, done.update
             )
         return [self.chat.heard(answer)[1] for answer in answers]
 
@@ -106,11 +106,11 @@ class Predictor:
         vocabulary = self.backend.vocabulary(self.model)
 
         found = [0.0] * len(rows)
-        with _bar(len(rows), label) as bar:
+        with bar(label, total=len(rows)) as done:
             for batch in _batches(texts, batch_size, LOGITS // vocabulary):
                 for at, bits in zip(batch, self.writer.score(self.model, [texts[at] for at in batch]), strict=True):
                     found[at] = round(bits, 4)
-                bar.update(len(batch))
+                done.update(len(batch))
         return found
 
     def _check_fit(self, names: Sequence[str], tokens: Sequence[int]) -> None:
@@ -123,11 +123,12 @@ class Predictor:
 
 
 def write_answers(
-    out: Path, predictor: Predictor, rows: Sequence[Row], batch_size: int, max_new_tokens: int | str, label: str
+    out: Path, predictor: Predictor, rows: Sequence[Row], batch_size: int, max_new_tokens: int | str, clock: Clock
 ) -> None:
     """`{"id", "answer"}` of each test row, whose last message is the right answer and is not shown; `{"id", "bits"}` of
-    one that is only text.
+    one that is only text. The stage's line ends it.
     """
+    began, label = time.monotonic(), f"{clock.stage} {clock.name}"
     texts, asked = [row for row in rows if "text" in row], [row for row in rows if "text" not in row]
     most = most_new_tokens(max_new_tokens, predictor.chat, asked)
     said: dict[str, Row] = {}
@@ -138,6 +139,7 @@ def write_answers(
         found = predictor.bits(texts, batch_size, label)
         said |= {row["id"]: {"bits": bits} for row, bits in zip(texts, found, strict=True)}
     write_jsonl(out, ({"id": row["id"], **said[row["id"]]} for row in rows))
+    clock.tell(f"{len(rows):,} test rows", f"{len(rows) / (time.monotonic() - began):,.1f} answers a second")
 
 
 def open_adapter(folder: Path, constrain: bool, root: Path = Path()) -> Predictor:
@@ -199,7 +201,3 @@ def _batches(texts: Sequence[Sequence[int]], size: int, most: int) -> Iterator[l
         batch.append(at)
     if batch:
         yield batch
-
-
-def _bar(count: int, label: str) -> Any:
-    return click.progressbar(length=count, label=label, file=click.get_text_stream("stderr"))

@@ -1,5 +1,6 @@
 """transformers and peft: loads a base and an adapter. CUDA, or the CPU."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 # Nothing here is compiled. bitsandbytes, which peft imports, would load torch's compiler for its kernels of the CPU:
 # 3 s of each start, and a C++ compiler wanted later.
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+# It also looks on the Hub for a kernel that it can do without, and warns that it found none.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 ATTENTION = {"auto": None, "eager": "eager", "sdpa": "sdpa", "flash": "flash_attention_2"}  # by transformers' names
@@ -110,14 +113,12 @@ def vocabulary(model: Any) -> int:
 
 def quiet_libraries() -> None:
     """Only errors: what these libraries warn of here is their own future, and nobody's to mend."""
-    import logging
     import warnings
 
     import transformers
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 

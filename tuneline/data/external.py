@@ -1,6 +1,7 @@
 """External sources: public files, named by address, hash and licence, and never committed."""
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -40,7 +41,11 @@ def fetch_external(declared: External, cache: Path) -> dict[str, Path]:
             try:
                 path = Path(
                     pooch.retrieve(
-                        file.url, f"sha256:{file.sha256}", f"{file.sha256[:8]}-{name}", cache, progressbar=True
+                        file.url,
+                        f"sha256:{file.sha256}",
+                        f"{file.sha256[:8]}-{name}",
+                        cache,
+                        progressbar=sys.stderr.isatty(),
                     )
                 )
             except (OSError, ValueError) as error:

@@ -4,6 +4,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
+from tuneline.files import bar
+
 if TYPE_CHECKING:
     from tuneline.teaching.teacher import Teacher
 
@@ -16,11 +18,8 @@ class Progress:
         self.done = self.tokens = 0
 
     def __enter__(self) -> Self:
-        from tqdm import tqdm
-
         self.start = self.drawn = time.monotonic()
-        form = "{l_bar}{bar:20}| {n_fmt}/{total_fmt} {postfix} [{elapsed}<{remaining}]"
-        self.bar = tqdm(total=self.total, desc=self.label, file=sys.stderr, bar_format=form, mininterval=0)
+        self.bar = bar(self.label, total=self.total)
         return self
 
     def say(self, line: str) -> None:
@@ -40,9 +39,7 @@ class Progress:
         cached, failed = f"{teacher.cached} cached", f"{len(teacher.failures)} failed"
         speed = f"{teacher.calls / passed:.0f} calls/s, {self.tokens / passed:.0f} tok/s"
         self.bar.set_postfix_str(f"{cached}, {failed}, {speed}, ${teacher.spent:.3f}", refresh=False)
-        self.bar.n = self.done + teacher.cached
-        self.bar.refresh()
+        self.bar.update(self.done + teacher.cached - self.bar.n)
 
     def __exit__(self, *_: object) -> None:
-        self._draw()
         self.bar.close()
