@@ -1,4 +1,4 @@
-"""What an answer is worth: law, completeness and behaviour apart, by a judge that sees the reference and the dated law."""
+"""What an answer is worth: law, completeness and behaviour apart, by a judge that has reference and dated law."""
 
 from functools import cache
 from pathlib import Path

@@ -159,7 +159,7 @@ def test_questions_are_as_people_write_them() -> None:
     lengths = sorted(len(row["question"].split()) for row in source("test"))
     assert lengths[0] <= 8
     assert lengths[-1] >= 100
-    assert sum(length >= 40 for length in lengths) >= 10
+    assert sum(length >= 40 for length in lengths) >= 15
 
 
 def test_what_is_missing_is_of_the_topic() -> None:
