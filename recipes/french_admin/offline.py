@@ -325,29 +325,43 @@ def answer(facts: dict) -> dict:
     raise ValueError(f"no judge {facts['judge']!r}: it is 'answer' or 'row'")
 
 
-def _judge_answer(facts: dict) -> dict:
-    """Behaviour, facts asked for, invention, and a score of 0 to 10.
+def needless_facts(answer: str, missing: list[str], useless: list[str]) -> list[str]:
+    """The labels in `useless` that a clause asks for which asks for none in `missing`."""
+    clauses = [clause for part in _parts(answer) if part.kind == "ask" for clause in part.words.split(" | ")]
+    idle = [one for one in _joined(clauses) if not any(_asks_for(one, label) for label in missing)]
+    found = (next((label for label in useless if _asks_for(one, label)), None) for one in idle)
+    return list(dict.fromkeys(label for label in found if label))
 
-    Score: 3 for the behaviour (half for a hybrid in place of one half of it, or the reverse), 5 for the
-    substance (share of missing facts asked for, overlap with the reference, or the mean of both for a
-    hybrid), 2 for inventing nothing, where there is any substance; at most 6 where the behaviour is not right.
-    A refusal has at most 1, a garbled or empty answer 0.
+
+def _judge_answer(facts: dict) -> dict:
+    """Behaviour, facts asked for or asked for nothing, invention; law and completeness of 0 to 10.
+
+    A figure that the dated law has is no invention, even where the reference leaves it out. Rules cannot read law: 10
+    where nothing is invented, 5 where something is, 0 where nothing of what was expected is there. Completeness is the
+    share of the missing facts asked for, the overlap with the reference, or for a hybrid the mean of both.
     """
     behavior = behavior_of(facts["answer"])
-    asked = asked_facts(facts["answer"], facts["missing_info"])
-    made_up = invented(facts["answer"], facts["question"], facts["reference"])
-    verdict = {"behavior": behavior, "asked": asked, "hallucination": bool(made_up)}
+    missing = facts["missing_info"]
+    known = "\n".join([facts["reference"], *facts["law"]])
+    made_up = invented(facts["answer"], facts["question"], known)
+    verdict = {
+        "behavior": behavior,
+        "asked": asked_facts(facts["answer"], missing),
+        "needless": needless_facts(facts["answer"], missing, facts["useless"]),
+        "hallucination": bool(made_up),
+        "law": 0,
+        "completeness": 0,
+    }
     if _garbled(facts["answer"]):
-        return verdict | {"score": 0, "reason": "The answer is empty or garbled."}
+        return verdict | {"reason": "The answer is empty or garbled."}
     if _echoes(facts["answer"], facts["question"]):
-        return verdict | {"behavior": "refusal", "score": 0, "reason": "The answer only repeats the question."}
+        return verdict | {"behavior": "refusal", "reason": "The answer only repeats the question."}
     if behavior == "refusal":
-        return verdict | {"score": 0 if made_up else 1, "reason": "The answer declines to help."}
+        return verdict | {"reason": "The answer declines to help."}
+    substance = _substance(facts, verdict["asked"])
+    points = {"law": (5 if made_up else 10) if substance else 0, "completeness": int(10 * substance + 0.5)}
     right = _likeness(behavior, facts["expected"])
-    substance = _substance(facts, asked)
-    score = 3 * right + 5 * substance + (2 if substance and not made_up else 0)
-    score = score if right == 1 else min(score, 6)
-    return verdict | {"score": int(score + 0.5), "reason": _reason(right, substance, made_up, facts["expected"])}
+    return verdict | points | {"reason": _reason(right, substance, made_up, facts["expected"])}
 
 
 def _reason(right: float, substance: float, made_up: list[str], expected: str) -> str:

@@ -24,6 +24,14 @@ OPENINGS = {"courant": ("Bonjour,", "Bonsoir,"), "familier": ("Salut,", "Coucou,
 PROMPT = """Écrivez en français la question d'un usager de l'administration, et elle seule. Sujet : {label}.
 Faits dont une réponse peut dépendre : {facts}. {behavior}
 Registre {register} : la question commence par « {opening} »."""
+KINDS = ("droit", "montant", "pieces", "delai")  # of what is asked
+
+
+def facts(topic: dict) -> list[str]:
+    """All facts of a topic that some kind of question cannot do without, each once."""
+    return list(dict.fromkeys(fact for kind in KINDS for fact in topic[kind]))
+
+
 rules = cache(lambda: read_rules(HERE / "sdg" / "offline.yaml", seed_entry("", random.Random(0))))
 
 
@@ -38,7 +46,7 @@ def check(shares: Shares) -> None:
 def draw(dimensions: dict[str, str | None], rng: random.Random) -> Order:
     topic, behavior, register = (dimensions[name] for name in ("topic", "behavior", "register"))
     told = {"behavior": BEHAVIORS[behavior], "register": register, "opening": " » ou « ".join(OPENINGS[register])}
-    prompt = PROMPT.format(label=TOPICS[topic]["label"], facts=", ".join(TOPICS[topic]["facts"]), **told)
+    prompt = PROMPT.format(label=TOPICS[topic]["label"], facts=", ".join(facts(TOPICS[topic])), **told)
     return Order(dimensions, target := {"topic": topic, "behavior": behavior}, encode(target), prompt)
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from recipes.french_admin.measures import FIGURES, GOOD, JUDGEMENT, ask, score
+from recipes.french_admin.measures import FIGURES, GOOD, JUDGEMENT, ask, conduct, law, score, useless
 from tests.conftest import ROOT
 from tuneline.files import Row
 from tuneline.generating.focus import weak_topics
@@ -27,8 +27,10 @@ def row(expected: str, topic: str) -> Row:
     return {"fields": {"behavior": BEHAVIOR[expected], "missing_info": missing, "topic": topic}}
 
 
-def told(points: int, shown: str, asked: list[str], hallucination: bool = False) -> Outcome:
-    value = {"reason": "r", "behavior": shown, "asked": asked, "hallucination": hallucination, "score": points}
+def told(points: int, shown: str, asked: list[str], hallucination: bool = False, needless: int = 0) -> Outcome:
+    """`points` for the law and for completeness; those for conduct follow."""
+    value = {"reason": "r", "behavior": shown, "asked": asked, "needless": ["n"] * needless}
+    value |= {"hallucination": hallucination, "law": points, "completeness": points}
     return Outcome(value, None, "", ("k",), "")
 
 
@@ -39,10 +41,11 @@ def judged(
     asked: float = 1.0,
     hallucination: bool = False,
     topic: str = "t",
+    needless: int = 0,
 ) -> Score:
     """`asked`: the share of the row's two missing facts."""
     facts = ["a", "b"][: int(2 * asked)]
-    return score(row(expected, topic), "…", [told(points, shown, facts, hallucination)])
+    return score(row(expected, topic), "…", [told(points, shown, facts, hallucination, needless)])
 
 
 def unjudged(expected: str = "direct", topic: str = "t") -> Score:
@@ -52,7 +55,7 @@ def unjudged(expected: str = "direct", topic: str = "t") -> Score:
 MIXED = [
     judged(9),
     judged(6, "refusal", hallucination=True),
-    judged(8, "clarification", "clarification"),
+    judged(8, "clarification", "clarification", needless=1),
     judged(7, "clarification", "clarification", asked=0.5),
     judged(2, "direct", "hybrid", asked=0.0),
     unjudged("clarification"),
@@ -62,11 +65,15 @@ MIXED = [
 def test_the_measures_by_hand() -> None:
     assert {name: float(value) for name, value in summarize(MIXED, FIGURES).items()} == pytest.approx(
         {
-            "score": 32 / 5,
+            "score": (9.3 + 1 + 8 + 7.9 + 2.9) / 5,  # 0.7 × what was told + 0.3 × conduct; a refusal has at most 1
+            "law": 32 / 5,
+            "completeness": 32 / 5,
+            "conduct": (10 + 0 + 8 + 10 + 5) / 5,
             "good_share": 3 / 5,
             "behavior_accuracy": 3 / 5,
             "clarification_accuracy": 1 / 3,  # of three that want a question: the right behaviour and every fact
             "facts_asked": 1.5 / 3,
+            "needless_asked": 1 / 5,
             "refusal_rate": 1 / 5,
             "hallucination_rate": 1 / 5,
             "judged_share": 5 / 6,
@@ -94,8 +101,9 @@ def test_where_no_row_counts_there_is_no_figure() -> None:
 
 
 def test_an_answer_is_good_from_the_threshold_on_and_an_unjudged_one_is_neither() -> None:
-    assert judged(GOOD).figures["good_share"] is True
-    assert judged(GOOD - 1).figures["good_share"] is False
+    assert (judged(6).figures["score"], judged(6).figures["good_share"]) == (7.2, True)
+    assert (judged(5).figures["score"], judged(5).figures["good_share"]) == (6.5, False)
+    assert 6.5 < GOOD < 7.2
     assert unjudged().figures["good_share"] is None
     assert float(summarize([judged(9), unjudged()], FIGURES)["good_share"]) == 1
 
@@ -111,7 +119,7 @@ def test_resamples_are_measured_as_the_rows_they_draw() -> None:
 
 def test_intervals_leave_out_what_has_no_figure() -> None:
     edges = intervals(lambda picks: summarize([judged(9), judged(1), unjudged()], FIGURES, picks), 3, 200, 0)
-    assert edges["score"] == [1.0, 9.0]
+    assert edges["score"] == [3.7, 9.3]
     assert edges["facts_asked"] == [None, None]
 
 
@@ -124,6 +132,41 @@ def test_the_facts_asked_are_those_of_the_row(asked: list[str], share: float) ->
     assert made.groups == {"topic": "rsa", "behavior": "clarification"}
     assert made.marks == {"shown": "hybrid", "reason": "r"}
     assert made.figures["clarification_accuracy"] is False  # another behaviour
+
+
+def test_a_test_row_that_shares_its_rule_is_reported_apart() -> None:
+    near = score({"fields": {**FIELDS, "transfer": "near"}}, "…", [told(9, "clarification", [])])
+    far = score({"fields": {**FIELDS, "transfer": "far"}}, "…", [told(1, "direct", [])])
+    table = by_group([near, far, judged(5)], FIGURES, "transfer", 20, 0)
+    assert {name: line["law"] for name, line in table.items()} == {"far": 1, "near": 9}
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected", "needless", "points"),
+    [
+        ("direct", "direct", 0, 10),
+        ("hybrid", "hybrid", 1, 8),
+        ("hybrid", "direct", 0, 5),
+        ("direct", "hybrid", 2, 1),
+        ("direct", "clarification", 0, 0),
+        ("refusal", "hybrid", 0, 0),
+        ("clarification", "clarification", 9, 0),
+    ],
+)
+def test_conduct_is_the_behaviour_less_what_was_asked_for_nothing(
+    shown: str, expected: str, needless: int, points: int
+) -> None:
+    assert conduct(shown, expected, needless) == points
+
+
+def test_the_judge_is_given_the_dated_law_and_what_need_not_be_asked() -> None:
+    fields = {**FIELDS, "source": ["conditions : art. 1"], "valid_from": "2026-01-01", "checked_on": "2026-11-28"}
+    own, *rules = law(fields)
+    assert own == "conditions : art. 1 (vaut depuis le 2026-01-01, relu le 2026-11-28)"
+    assert any("France Travail" in rule for rule in rules)
+    assert "nationalité ou titre de séjour" in useless(fields)
+    assert not {"âge", "ressources"} & set(useless(fields))
+    assert (law({"source": ["a"]}), useless({"missing_info": []})) == (["a"], [])
 
 
 def test_a_row_that_wants_no_question_has_no_figure_of_one() -> None:
@@ -170,6 +213,8 @@ def test_the_judge_sees_the_reference_and_no_thinking() -> None:
         "answer": "Oui, faites la demande.",
         "expected": "clarify",
         "missing_info": ["âge", "ressources"],
+        "useless": useless(fields),
+        "law": law(fields),
         "reference": "Quel âge avez-vous ?",
     }
     assert request.schema == JUDGEMENT

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from recipes.french_admin.measures import SHOWN, overall
 from recipes.french_admin.offline import answer as judge
-from recipes.french_admin.offline import asked_facts, behavior_of, invented
+from recipes.french_admin.offline import asked_facts, behavior_of, invented, needless_facts
 from tuneline.rows import visible
 
 JUDGED = Path(__file__).parent / "judged_answers.jsonl"
@@ -102,42 +103,66 @@ def test_invented(answer, known, found):
     assert invented(answer, known, "") == invented(answer, "", known) == found
 
 
-def answered(answer, expected, missing=()):
-    return judge(
-        {
-            "judge": "answer",
-            "question": "Comment demander l'aide ?",
-            "answer": answer,
-            "expected": expected,
-            "missing_info": list(missing),
-            "reference": "La demande se fait en ligne sur le site de la CAF, avec le bail et un RIB.",
-        }
-    )
+def answered(answer, expected, missing=(), useless=(), law=()):
+    """The verdict, and the score that the measures make of it."""
+    facts = {
+        "judge": "answer",
+        "question": "Comment demander l'aide ?",
+        "answer": answer,
+        "expected": expected,
+        "missing_info": list(missing),
+        "useless": list(useless),
+        "law": list(law),
+        "reference": "La demande se fait en ligne sur le site de la CAF, avec le bail et un RIB.",
+    }
+    verdict = judge(facts)
+    return verdict | {"score": overall(verdict, SHOWN[expected])}
+
+
+TOLD = "Faites la demande en ligne sur le site de la CAF avec votre bail."
 
 
 def test_an_answer_has_all_points_for_what_was_expected():
-    told = "Faites la demande en ligne sur le site de la CAF avec votre bail."
-    verdict = answered(told, "direct")
-    assert verdict == {
+    assert answered(TOLD, "direct") == {
         "behavior": "direct",
         "asked": [],
+        "needless": [],
         "hallucination": False,
-        "score": 10,
+        "law": 10,
+        "completeness": 10,
         "reason": "The answer does what was expected.",
+        "score": 10,
     }
-    assert answered(f"{told} Quel est votre âge ?", "hybrid", ["âge"])["score"] == 10
+    assert answered(f"{TOLD} Quel est votre âge ?", "hybrid", ["âge"])["score"] == 10
     assert answered("Quel est votre âge ?", "clarify", ["âge"])["score"] == 10
 
 
-def test_an_answer_loses_points():
-    told = "Faites la demande en ligne sur le site de la CAF avec votre bail."
-    assert answered(f"{told} Vous aurez 300 €.", "direct")["score"] == 8
-    assert answered(f"{told} Vous aurez 300 €.", "direct")["hallucination"]
-    assert answered("Quel est votre âge ?", "clarify", ["âge", "ressources"])["score"] < 10
-    assert answered(told, "clarify", ["âge"])["score"] == 0
-    assert answered(f"{told} Quel est votre âge ?", "clarify", ["âge"])["score"] == 6
-    assert answered("Je ne sais pas.", "direct")["score"] == 1
+def test_law_completeness_and_behaviour_lose_points_apart():
+    invents = answered(f"{TOLD} Vous aurez 300 €.", "direct")
+    assert (invents["hallucination"], invents["law"], invents["completeness"], invents["score"]) == (True, 5, 10, 8)
+    half = answered("Quel est votre âge ?", "clarify", ["âge", "ressources"])
+    assert (half["law"], half["completeness"], half["score"]) == (10, 5, 8.5)
+    asks_too = answered(f"{TOLD} Quel est votre âge ?", "clarify", ["âge"])
+    assert (asks_too["law"], asks_too["completeness"], asks_too["score"]) == (10, 10, 8.5)  # a hybrid: half the conduct
+    assert answered(TOLD, "clarify", ["âge"])["score"] == 0
+    assert answered("Je ne sais pas.", "direct")["score"] == 0
     assert answered("", "direct")["score"] == 0
+
+
+def test_what_the_dated_law_says_is_no_invention():
+    extra = f"{TOLD} Depuis le 1er juillet 2026, il faut une bourse."
+    assert answered(extra, "direct")["hallucination"]
+    dated = answered(extra, "direct", law=["une bourse est exigée depuis le 1er juillet 2026"])
+    assert (dated["hallucination"], dated["score"]) == (False, 10)
+
+
+def test_what_is_asked_for_nothing_costs_conduct():
+    asks = "Quel est votre âge ? Et quelle est votre nationalité ?"
+    over = answered(f"{TOLD} {asks}", "hybrid", ["âge"], ["nationalité"])
+    assert over["needless"] == ["nationalité"]
+    assert over["score"] == pytest.approx(9.4)
+    assert needless_facts("Quel âge avez-vous ?", ["âge"], ["ressources"]) == []
+    assert needless_facts(TOLD, [], ["montant du loyer", "ressources"]) == []
 
 
 @pytest.mark.parametrize(
@@ -186,7 +211,9 @@ def test_structure_and_an_echo_of_the_question_are_no_help(answer: str) -> None:
         "answer": answer,
         "expected": "direct",
         "missing_info": [],
+        "useless": [],
+        "law": [],
         "reference": "Déclarez la perte de la carte Vitale sur votre compte ameli ; une autre vous est envoyée.",
     }
     verdict = judge(facts)
-    assert (verdict["behavior"], verdict["score"]) == ("refusal", 0)
+    assert (verdict["behavior"], verdict["law"], verdict["completeness"]) == ("refusal", 0, 0)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import jsonschema
@@ -30,6 +31,9 @@ BEHAVIOR = {"basic": "direct", "needs_clarifying": "clarify", "complex": "hybrid
 TEACHER = Offline(RECIPE)
 LISTS, TEMPLATES = TEACHER.lists, TEACHER.templates
 MONEY = re.compile(r"€|\beuros?\b|\bcentimes?\b", re.IGNORECASE)
+
+
+ASKS = ("droit", "montant", "pieces", "delai")  # the kinds of question
 
 
 def source(name: str) -> list[dict]:
@@ -75,7 +79,7 @@ def draws(rules: dict, times: int) -> list[dict]:
 
 def test_there_are_enough_rows_over_all_topics() -> None:
     assert len(source("golden")) >= 80
-    assert len(source("test")) >= 60
+    assert len(source("test")) >= 120
     assert len(TOPICS) >= 12
     for name in NAMES:
         assert {row["topic"] for row in source(name)} == set(TOPICS)
@@ -85,15 +89,17 @@ def test_there_are_enough_rows_over_all_topics() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_behaviours_are_balanced(name: str) -> None:
     counts = Counter(row["behavior"] for row in source(name))
-    assert set(counts) == set(BEHAVIOR.values())
-    assert all(0.25 <= count / counts.total() <= 0.45 for count in counts.values()), counts
+    assert set(counts) <= set(BEHAVIOR.values())
+    assert name == "valid" or set(counts) == set(BEHAVIOR.values())
+    least = {"direct": 0.3, "hybrid": 0.3, "clarify": 0.05}  # a certain rule is given: few rows only ask
+    assert all(least[name] <= count / counts.total() <= 0.7 for name, count in counts.items()), counts
 
 
 def test_every_row_obeys_the_schema_and_is_french() -> None:
     validator = jsonschema.Draft202012Validator(json.loads((RECIPE / "source/row.schema.json").read_text("utf-8")))
     for row in ROWS:
         validator.validate(row)
-        assert row["source"].strip()
+        assert all(claim.strip() for claim in row["source"])
         assert row["reasoning"]
         assert other_language(f"{row['question']} {row['answer']}", "fr") is None, row["question"]
 
@@ -105,14 +111,74 @@ def test_an_amount_has_the_day_from_which_it_holds() -> None:
     assert MONEY.search("25 €")
 
 
+def test_a_row_is_dated_in_order() -> None:
+    for row in ROWS:
+        days = [row.get("valid_from", "2000-01-01"), row.get("valid_until", "2100-01-01")]
+        assert days == sorted(days), row["question"]
+        assert row.get("valid_from", "") <= row["checked_on"], row["question"]
+
+
+def test_amounts_forms_and_delays_to_contest_are_there() -> None:
+    form = re.compile(r"\bcerfa \d{5}\b|\bS\d{4}\b|\b20(42|44|47)\b|\b846 A\b")
+    contest = re.compile(r"deux mois|un mois|45 jours")
+    wanted = [
+        row
+        for row in ROWS
+        if MONEY.search(row["answer"])
+        or form.search(row["answer"])
+        or (re.search(r"contest|recours", row["answer"]) and contest.search(row["answer"]))
+    ]
+    assert len(wanted) >= 30
+
+
+def test_no_test_row_shares_a_rule_unless_it_is_marked_near() -> None:
+    """The same (topic, rule, behaviour) in a training file and in a test row is near transfer, and reported apart."""
+    shown = {(row["topic"], row["rule"]) for name in ("golden", "valid") for row in source(name)}
+    wrong = [
+        (row["topic"], row["rule"], row["behavior"], row["transfer"])
+        for row in source("test")
+        if ((row["topic"], row["rule"]) in shown) != (row["transfer"] == "near")
+    ]
+    assert wrong == []
+    far = Counter((row["topic"], row["rule"]) for row in source("test") if row["transfer"] == "far")
+    assert len(far) >= 100  # rules that no training row has
+    assert [rule for rule, times in far.items() if times > 1] == []
+    for name in ("golden", "valid"):
+        assert all("transfer" not in row for row in source(name))
+
+
+def test_the_same_rule_asks_for_the_same_behaviour_where_the_same_is_missing() -> None:
+    """Two rows of one rule that lack the same facts have one label: golden and test do not contradict each other."""
+    labels: dict[tuple, set] = {}
+    for row in ROWS:
+        labels.setdefault((row["topic"], row["rule"], *sorted(row["missing_info"])), set()).add(row["behavior"])
+    assert [key for key, behaviors in labels.items() if len(behaviors) > 1] == []
+
+
+def test_questions_are_as_people_write_them() -> None:
+    lengths = sorted(len(row["question"].split()) for row in source("test"))
+    assert lengths[0] <= 8
+    assert lengths[-1] >= 100
+    assert sum(length >= 40 for length in lengths) >= 15
+
+
 def test_what_is_missing_is_of_the_topic() -> None:
-    wrong = [(row["question"], row["missing_info"]) for row in ROWS if not facts_fit(row, row["topic"])]
+    wrong = [(row["question"], row["missing_info"]) for row in ROWS if not facts_fit(row, row["topic"], row["asks"])]
     assert wrong == []
 
 
-def facts_fit(row: dict, topic: str) -> bool:
+def test_each_topic_has_its_facts_by_kind_of_question_and_its_dated_rules() -> None:
+    for topic, entry in TOPICS.items():
+        assert set(entry) == {"label", "rules", *ASKS}, topic
+        assert len(entry["rules"]) >= 4, topic
+        assert entry["droit"], topic
+
+
+def facts_fit(row: dict, topic: str, asks: Sequence[str] = ASKS) -> bool:
+    """Whether what is missing is indispensable to one of the kinds of question that the row asks."""
     missing = row["missing_info"]
-    known = set(missing) <= set(TOPICS[topic]["facts"]) and len(set(missing)) == len(missing)
+    facts = {fact for kind in asks for fact in TOPICS[topic][kind]}
+    known = set(missing) <= facts and len(set(missing)) == len(missing)
     return known and bool(missing) == (row["behavior"] != "direct")
 
 
@@ -173,6 +239,19 @@ def test_no_test_question_is_near_a_valid_one() -> None:
     tests = [shingles(row["question"].casefold()) for row in source("test")]
     for row in source("valid"):
         assert all(jaccard(shingles(row["question"].casefold()), other) < limit for other in tests)
+
+
+def test_what_is_said_of_a_row_does_not_reach_the_model(generated: Path) -> None:
+    """Question, reasoning and answer, and nothing of the rule, the sources or the dates."""
+    for row in read_jsonl(generated / "sdg"):
+        said = {message["content"] for message in row["messages"]}
+        fields = row["fields"]
+        assert said == {fields["question"], visible_answer(fields)}
+
+
+def visible_answer(fields: dict) -> str:
+    thinking = "\n".join(f"- {thought}" for thought in fields["reasoning"])
+    return f"<thinking>\n{thinking}\n</thinking>\n\n{fields['answer']}"
 
 
 def test_the_same_bytes_in_every_process(generated: Path, tmp_path: Path) -> None:
