@@ -116,6 +116,10 @@ def _judge(
     task = due[0].task
     asked: list[tuple[Stored, list[Request]]] = []
     for one in due:
+        if store.copied_by(one.number):  # no call for what is known
+            none = Judgement({}, "", "none")
+            counts.rejected += store.judged(one.number, none, judging.min_score, clock()) == "rejected"
+            continue
         try:
             requests = task_judge.requests(task, one.input, one.output, judging.rubrics[task], judging.window)
             if not teacher.offline:
@@ -155,10 +159,10 @@ def _judge(
             continue
         scores = {name: float(said.scores[name]) for name in DIMENSIONS}
         judgement = Judgement(scores, said.reason, teacher.name, said.parts)
-        if store.judged(one.number, judgement, judging.min_score, clock(), calls):
-            if judgement.overall >= judging.min_score:
+        match store.judged(one.number, judgement, judging.min_score, clock(), calls):
+            case "accepted":
                 counts.accepted += 1
-            else:
+            case "rejected":
                 counts.rejected += 1
 
 

@@ -8,8 +8,10 @@ transaction, so that the server, judges and watchers may all write. All times ar
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,6 +84,13 @@ CREATE TABLE IF NOT EXISTS tallies (
 ) WITHOUT ROWID;
 """
 
+# What the input says, so that a sample that says the same again is found; older samples have none.
+COPIES = """
+ALTER TABLE samples ADD COLUMN about TEXT NOT NULL DEFAULT '';
+CREATE INDEX samples_about ON samples (task, about) WHERE state = 'accepted';
+"""
+COPY = 0.9  # of the letters of two outputs to one input, from which one is a copy of the other
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -99,12 +108,22 @@ class Sample:
         said = json.dumps([self.task, self.input, self.output])
         return hashlib.sha256(said.encode("ascii")).hexdigest()
 
+    @property
+    def about(self) -> str:
+        """The same for inputs of the same words, whatever their case, marks and white space."""
+        return hashlib.sha256(plain(self.input).encode("utf-8", "surrogatepass")).hexdigest()
+
     def faults(self) -> list[str]:
         """All that keeps it from being taken in; empty for a good one."""
         found = [] if self.task in TASKS else [f"task: {str(self.task)[:40]!r} is none of {', '.join(TASKS)}"]
         for name, most in (("input", MOST_INPUT), ("output", MOST_OUTPUT), ("model", MOST_MODEL)):
             found += [f"{name}: {fault}" for fault in text_faults(getattr(self, name), most, name != "model")]
         return found + [f"meta: {fault}" for fault in _meta_faults(self.meta)]
+
+
+def plain(text: str) -> str:
+    """The words alone, in small letters, with one blank between them."""
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
 
 
 def text_faults(text: Any, most: int, needed: bool) -> Iterator[str]:
@@ -221,7 +240,7 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Two that switch a new database to write-ahead mode at once fail.
         with held(self.path.with_suffix(".lock"), waiting=lambda: None):
-            self.db = open_database(self.path, [SCHEMA])
+            self.db = open_database(self.path, [SCHEMA, COPIES])
 
     def __enter__(self) -> Self:
         return self
@@ -272,9 +291,10 @@ class Store:
             if faults := sample.faults():
                 raise ValueError(f"sample {number}: {'; '.join(faults)}")
             said = (sample.task, sample.input, sample.output, sample.model)
-            rows.append((sample.key, *said, _dump(sample.meta), received))
+            rows.append((sample.key, *said, _dump(sample.meta), received, sample.about))
         insert = (
-            "INSERT INTO samples (key, task, input, output, model, meta, received) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO samples (key, task, input, output, model, meta, received, about) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (key) DO NOTHING"
         )
         with self.transaction():
@@ -309,21 +329,41 @@ class Store:
         min_score: float,
         now: float | None = None,
         tallies: Iterable[Tally] = (),
-    ) -> bool:
-        """Accepts or rejects a new sample, with the tallies of its calls; False when it was judged before."""
-        row = (_dump(judgement.scores), judgement.reason, judgement.judge, judgement.parts, _time(now))
-        good = judgement.overall >= min_score
-        state = ACCEPTED if good else REJECTED
+    ) -> str:
+        """Accepts or rejects a new sample, with the tallies of its calls: its state; empty when it was judged before.
+
+        A copy of an accepted one is rejected, however good: a text that is sent a hundred times is one sample.
+        """
         place = "(SELECT coalesce(max(accepted), 0) + 1 FROM samples AS of WHERE of.task = samples.task)"
-        update = (
-            "UPDATE samples SET state = ?, scores = ?, reason = ?, judge = ?, parts = ?, judged = ?, "
-            f"accepted = {place if good else 'NULL'} WHERE number = ? AND state = 'new'"
-        )
         with self.transaction():
+            copied = self.copied_by(number)
+            good = not copied and judgement.overall >= min_score
+            state, reason = ACCEPTED if good else REJECTED, judgement.reason
+            if copied:
+                reason = f"says the same as {copied[:12]}, which is accepted"
+            row = (_dump(judgement.scores), reason, judgement.judge, judgement.parts, _time(now))
+            update = (
+                "UPDATE samples SET state = ?, scores = ?, reason = ?, judge = ?, parts = ?, judged = ?, "
+                f"accepted = {place if good else 'NULL'} WHERE number = ? AND state = 'new'"
+            )
             done = self.db.execute(update, (state, *row, number)).rowcount == 1
             if done:
                 self.add_tallies(tallies)
-        return done
+        return state if done else ""
+
+    def copied_by(self, number: int) -> str | None:
+        """The key of an accepted sample to the same input, by its words, whose output is nearly this one's."""
+        from rapidfuzz.fuzz import ratio
+
+        query = (
+            "SELECT of.output, other.output, other.key FROM samples AS of JOIN samples AS other "
+            "ON other.task = of.task AND other.about = of.about AND other.state = 'accepted' "
+            "WHERE of.number = ? AND of.about <> ''"
+        )
+        for output, other, key in self.db.execute(query, (number,)):
+            if ratio(plain(output), plain(other)) >= 100 * COPY:
+                return key
+        return None
 
     def judge_failed(self, number: int, why: str, now: float | None = None, tallies: Iterable[Tally] = ()) -> None:
         """The sample stays new; it is due again after a minute, two, four … six hours."""

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,52 @@ def test_samples_are_kept_when_the_answer_comes(tmp_path: Path) -> None:
         assert api.ask("/health")[1]["samples"][TASK] == {"new": 3, "accepted": 0, "rejected": 0}
     assert [(one.input, one.state) for one in kept(tmp_path)] == [(body(n)["input"], NEW) for n in range(3)]
     assert kept(tmp_path)[0].meta == {"language": "en", "deep": [{"a": None}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{TEXT} Notice 0.   ", SUMMARY),
+        (f"{TEXT} Notice 0.", f"{SUMMARY}\n\n"),
+        (f"{TEXT} Notice 0.".upper(), SUMMARY.upper()),
+        (f"{TEXT} Notice 0.".replace(" ", "\u00a0 "), SUMMARY.replace(".", " !")),
+        (f"{TEXT} Notice 0.", SUMMARY.replace("six weeks", "6 weeks")),
+    ],
+)
+def test_a_copy_of_what_is_accepted_counts_for_nothing_and_costs_nothing(text: str, said: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "f.sqlite") as store:
+        store.add([sample(), sample(1)])
+        assert store.judged(1, judgement(0.9), 0.8) == "accepted"
+        store.add([replace(sample(), input=text, output=said)])
+        counts = judge_new(store, offline(tmp_path))
+        assert (counts.rejected, counts.accepted) in ((1, 1), (2, 0))  # of the copy and of the other text
+        copy = store.samples(after=2).__next__()
+        assert copy.state == "rejected"
+        assert copy.reason == f"says the same as {sample().key[:12]}, which is accepted"
+        assert store.accepted(TASK) <= 2
+
+
+def test_another_answer_to_the_same_input_is_no_copy(tmp_path: Path) -> None:
+    with Store(tmp_path / "f.sqlite") as store:
+        store.add([sample(), replace(sample(), output="Rust closes the bridge over the Lenne; buses run instead.")])
+        assert [store.judged(number, judgement(0.9), 0.8) for number in (1, 2)] == ["accepted", "accepted"]
+
+
+def test_a_database_from_before_copies_were_told_is_brought_up(tmp_path: Path) -> None:
+    from tuneline.feedback import store as module
+
+    old = sqlite3.connect(tmp_path / "f.sqlite")
+    old.executescript(module.SCHEMA)
+    old.execute(
+        "INSERT INTO samples (key, task, input, output, model, meta, received) VALUES ('k', ?, 'a', 'b', '', '{}', 0)",
+        (TASK,),
+    )
+    old.commit()
+    old.close()
+    with Store(tmp_path / "f.sqlite") as store:
+        assert store.judged(1, judgement(0.9), 0.8) == "accepted"
+        store.add([sample()])
+        assert [one.input for one in store.samples()] == ["a", sample().input]
 
 
 def test_a_sample_sent_twice_counts_once(tmp_path: Path) -> None:
