@@ -51,7 +51,11 @@ test: .venv/test ## lint and all tests
 	lint-imports --no-cache
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not soak"
 
-soak: .venv/test ## the long tests: many kills, big inputs
+.venv/soak: .venv/test
+	$(INSTALL) '.[soak]'
+	@touch $@
+
+soak: .venv/soak ## the long tests: many kills, big inputs, a real model as teacher
 	pytest -m soak
 
 train-m4: .venv/mlx ## train with mlx-lm as an M4 wants it, an experiment of its own

@@ -1,6 +1,6 @@
 """A real model behind llama.cpp's own OpenAI-compatible server: SmolLM2-135M, in 4 bits, on loopback.
 
-    python tests/servers/llama_server.py SmolLM2-135M-Instruct.Q4_1.gguf
+python tests/servers/llama_server.py SmolLM2-135M-Instruct.Q4_1.gguf
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""sdg and the judge ask a real model: it rambles, is cut, refuses and answers beside the question, and so does a team's.
+"""sdg asks a real model: it rambles, is cut, refuses and answers beside the question, and so does a team's own.
 
 What it says is not known beforehand, so what is held here is that each answer is accounted for, and paid once.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from stages.curate import main as curate
 from stages.sdg import main as sdg
 from tests.conftest import ROOT
 from tests.servers.llama_server import Llama, llama
@@ -22,7 +21,7 @@ from tuneline.teaching.options import Settings
 
 pytestmark = pytest.mark.soak
 
-QUESTIONS = ["What is the capital of Italy?", "How many days has a week?", "Which animal says miaow?"]
+QUESTIONS = ["What is the capital of Italy?", "How many days has a week?"]
 PROMPT = "Write one other short question of general knowledge like “${seed.question}”, and its answer."
 
 
@@ -77,7 +76,7 @@ def test_every_answer_is_a_row_or_has_its_reason_and_none_is_asked_for_twice(ser
 def test_answers_that_are_cut_are_told(server: Llama, tmp_path: Path) -> None:
     recipe, rows = write_asking_recipe(tmp_path / "r", PROMPT), source_rows(tmp_path / "rows", QUESTIONS)
     done = run_sdg(recipe, rows, asking(server, max_tokens=4))
-    assert isinstance(done.exception, SystemExit | None), done.exception
-    print(done.output)
+    assert done.exit_code == 1
     assert read_jsonl(recipe / "out/rows") == read_jsonl(rows)
-    assert "max-tokens" in done.output
+    assert {row["reason"] for row in read_jsonl(recipe / "out/refused")} == {"cut"}
+    assert "it was cut after 4 tokens" in done.output
