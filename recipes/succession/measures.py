@@ -14,14 +14,15 @@ from tuneline.measuring.score import F1, MEAN, PRECISION, RECALL, Score, compare
 from tuneline.recipe.toon import ToonError, decode
 from tuneline.rows import answer as answer_of
 
-from .records.rules import broken
+from .records.rules import alerts, broken
 from .records.schema import Master, read_master
 
 HARD = "hard_negative"
 FIGURES = {
     "parses": MEAN,
     "schema_valid": MEAN,
-    "coherent": MEAN,  # it is valid and breaks no rule
+    "coherent": MEAN,  # it is valid and breaks no rule of level refuse
+    "without_alert": MEAN,  # of the coherent ones: no rule of level alert asks to look at it
     "field_precision": PRECISION,
     "field_recall": RECALL,
     "field_f1": F1,
@@ -44,13 +45,15 @@ def score(row: Row, answer: str, outcomes: Sequence[Any] = ()) -> Score:
         given = None
     want, have = Counter(pairs(expected)), Counter(pairs(given or {}))
     valid = given is not None and not master().problems(given)
+    coherent = valid and not broken(given)
     exact = given is not None and canonical(given) == canonical(expected)
     fields = row.get("fields", {})
     left_out = given is not None and {path for path, _ in have} <= {path for path, _ in want}
     figures = {
         "parses": given is not None,
         "schema_valid": valid,
-        "coherent": valid and not broken(given),
+        "coherent": coherent,
+        "without_alert": not alerts(given) if coherent else None,
         "exact_match": exact,
         "hard_left_out": left_out if fields.get("complexity") == HARD else None,
     }

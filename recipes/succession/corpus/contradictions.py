@@ -13,7 +13,8 @@ from typing import Any
 
 from tuneline.recipe.toon import encode
 
-from ..records.rules import NO_PACS_BEFORE, birth, broken, death, get, number, objects, span
+from ..records.reading import NO_PACS_BEFORE, birth, death, get, number, objects, span
+from ..records.rules import broken
 from ..records.schema import Record, flatten, read_day
 
 LAST_DAY = date(2025, 12, 31)

@@ -4,7 +4,7 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
-from ..records.rules import COMMUNITIES, NO_PACS_BEFORE, years_between
+from ..records.reading import COMMUNITIES, NO_PACS_BEFORE, years_between
 from ..records.schema import Record
 from . import people as pools
 from .people import COMMUNES, People

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from ..records.rules import ALONE, COMMUNITIES, reserve_share, usufruct_share, years_between
+from ..records.reading import ALONE, COMMUNITIES, years_between
+from ..records.rules import reserve_share, usufruct_share
 from ..records.schema import Record
 from . import people as pools
 from .family import SURVIVORS, Family, Relative
@@ -334,11 +335,14 @@ class _World(Family):
             return {"engagement": kind, "date_engagement": self._since_death(20, 175)}
         return {"engagement": kind, "date_engagement": str(self._in_years(first, self.death.year - 1))}
 
+    def _are_common(self) -> bool:
+        return all(child.get("filiation") in ("commun", "adoption_pleniere") for child in self.children)
+
     def _usufruct(self) -> Record:
-        """By law for a spouse, by will for another survivor, else by the deceased's own gift."""
+        """By law for a spouse whose children are all of the deceased too (C. civ. art. 757), by will for another survivor, else by the deceased's own gift."""
         heirs = self._heirs()
         origin, then = "succession", self.death
-        owner = self._spouse() if self.children else None
+        owner = self._spouse() if self.children and self._are_common() else None
         if not owner and self.survivors and (heirs or not self._spouse()):
             owner, origin = self.survivors[0], "legs"
         if owner is None:
@@ -510,7 +514,7 @@ class _World(Family):
         if not self.is_french or gone or "legs" in self.liberalites:
             return
         if self.children:
-            own = all(child.get("filiation") in ("commun", "adoption_pleniere") for child in self.children)
+            own = self._are_common()
             parted = self.patrimoine.get("demembrement", {}).get("origine") == "succession"
             takes_all = own and (parted or self._chance(0.6))
             if takes_all:

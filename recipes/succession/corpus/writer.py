@@ -14,7 +14,7 @@ from num2words import num2words
 
 from tuneline.words import MONTHS
 
-from ..records.rules import get
+from ..records.reading import get
 from ..records.schema import Master, Record, flatten, path_of
 from .checks import Known, check_case, count_words
 from .noise import CLOSE, OPEN, add_noise

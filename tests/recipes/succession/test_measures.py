@@ -62,6 +62,13 @@ def test_an_unknown_path_is_invalid_and_a_broken_rule_incoherent() -> None:
     assert tuple(unknown.figures[name] for name in ("parses", "schema_valid", "coherent")) == (True, False, False)
     unborn = read(changed(defunt={"nom": "Jean Morel", "date_naissance": "2023-01-01", "date_deces": "2022-05-04"}))
     assert (unborn.figures["schema_valid"], unborn.figures["coherent"]) == (True, False)
+    assert unborn.figures["without_alert"] is None
+
+
+def test_an_alert_is_told_and_makes_nothing_incoherent() -> None:
+    assert read(TOON).figures["without_alert"] is True
+    namesake = read(changed(enfants=[{"nom": "Jean Morel"}]))
+    assert (namesake.figures["coherent"], namesake.figures["without_alert"]) == (True, False)
 
 
 def test_missed_and_invented_are_told_apart() -> None:
