@@ -339,7 +339,10 @@ class _World(Family):
         return all(child.get("filiation") in ("commun", "adoption_pleniere") for child in self.children)
 
     def _usufruct(self) -> Record:
-        """By law for a spouse whose children are all of the deceased too (C. civ. art. 757), by will for another survivor, else by the deceased's own gift."""
+        """By law for a spouse, by will for another survivor, else by the deceased's own gift.
+
+        The law gives it where all the children are of the couple (C. civ. art. 757).
+        """
         heirs = self._heirs()
         origin, then = "succession", self.death
         owner = self._spouse() if self.children and self._are_common() else None

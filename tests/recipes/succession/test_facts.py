@@ -55,7 +55,7 @@ def slow_words(number: int) -> str:
 
 
 def amounts(text: str) -> set[float]:
-    return Reading(f"{text} euros").amounts
+    return set(Reading(f"{text} euros").amounts)
 
 
 def test_every_number_to_ten_thousand_is_written_and_read():
@@ -121,7 +121,7 @@ SAID = [
     (AMOUNT, 2_000, "une dette de 2000 €"),
     (AMOUNT, 281_071, "Deux-cent-quatre-vingt-un mille soixante-et-onze euros"),
     (AMOUNT, 1_234.5, "1 234,50 €"),
-    (AMOUNT, 850, "un loyer de 850 par mois"),
+    ("patrimoine.biens[0].loyer_mensuel", 850, "un loyer de 850 par mois"),
     (AMOUNT, 150_000, "en 2021, 150 000 €"),
     (AMOUNT, 12_000, "entre 12 000 et 15 000 €"),
     (DAY, "2021-03-03", "le 3 mars 2021"),
@@ -163,6 +163,116 @@ SAID = [
     ("famille.concubin.duree_vie_commune", 15, "quinze années de vie commune"),
     ("contexte.demandeur.commune", "Saint-Malo", "j'habite à St Malo"),
     ("liberalites.legs_association.denomination", "Les Amis du Vieux Port", "pour les amis du vieux port"),
+    # Dates
+    (DAY, "2021-03-01", "mort le premier mars 2021"),
+    (DAY, "2021-03-01", "mort le 1er mars 2021"),
+    (DAY, "2021-03-03", "opéré les 3 et 5 mars 2021"),
+    (DAY, "2021-03-05", "opéré les 3 et 5 mars 2021"),
+    (DAY, "2021-03-03", "hospitalisé du 3 au 5 mars 2021"),
+    (DAY, "2021-03-03", "le 3 mars, en 2021"),
+    (DAY, "2020-01-09", "le 9 janvier de l'année 2020"),
+    (DAY, "2021-03-03", "mars 2021, le 3"),
+    (DAY, "2021-03-03", "2021/03/03"),
+    (DAY, "2021-03-03", "décès : 03 03 2021"),
+    (DAY, "2021-07-03", "le 3 juill. 2021"),
+    (DAY, "2021-03-03", "3 mars '21"),
+    (DAY, "2021-03-03", "le 3 mars 21"),
+    (DAY, "1999-12-31", "le trente-et-un décembre dix-neuf cent quatre-vingt-dix-neuf"),
+    (DAY, "1999-12-31", "le trente et un décembre mil neuf cent quatre-vingt-dix-neuf"),
+    (DAY, "2021-03-03", "le trois mars deux mille vingt-et-un"),
+    (DAY, "1921-03-03", "née le 3 mars 21"),
+    (DAY, "2021-05-08", "08.05.2021"),
+    (DAY, "2021-05-08", "8-5-2021"),
+    (YEAR, 1999, "en dix-neuf cent quatre-vingt-dix-neuf"),
+    (YEAR, 2020, "fin 2020"),
+    (YEAR, 2020, "mariés en 2020"),
+    # Amounts
+    (AMOUNT, 1_200_000, "1,2 M d'euros"),
+    (AMOUNT, 1_200_000, "1,2M€"),
+    (AMOUNT, 250_000, "de 250-260 k€"),
+    (AMOUNT, 260_000, "de 250-260 k€"),
+    (AMOUNT, 250_000, "entre 250 et 260 000 €"),
+    (AMOUNT, 2_000, "j'ai payé 2000"),
+    (AMOUNT, 1_950, "la facture fait 1950"),
+    (AMOUNT, 84.5, "il restait 84€50"),
+    (AMOUNT, 1_200_000_000, "1,2 Md€"),
+    (AMOUNT, 1_200, "douze cents euros"),
+    (AMOUNT, 12_000, "12 milles euros"),
+    (AMOUNT, 250_000, "250,000 €"),
+    (AMOUNT, 250_000, "250.000,00 €"),
+    (AMOUNT, 250_000, "250'000 euros"),
+    (AMOUNT, 250_000, "€250 000"),
+    (AMOUNT, 240_000, "240000 euros a peu près"),
+    (AMOUNT, 150_000, "cent cinquante mille euros"),
+    (AMOUNT, 1_500_000, "un million et demi d'euros"),
+    (AMOUNT, 12_000, "12 K€"),
+    (AMOUNT, 120_000, "120 000 € de passif"),
+    (AMOUNT, 120_000, "un passif qui, d'après le notaire, atteint 120 000 €"),
+    ("patrimoine.actif_brut", 120_000, "L'actif brut est de 120 000 €, le passif de 3 000 €."),
+    ("patrimoine.passif", 3_000, "L'actif brut est de 120 000 €, le passif de 3 000 €."),
+    ("patrimoine.passif", 3_000, "120 000 € d'actif brut et 3 000 € de passif"),
+    ("patrimoine.passif", 3_000, "Pour 3 000 € de dettes, et un actif net de 12 000 €."),
+    ("patrimoine.actif_net", -43_400, "l'actif net est négatif : moins 43 400 €"),
+    # Names
+    (NAME, "Jean-Pierre Martin", "M. J.-P. Martin"),
+    (NAME, "Jean-Pierre Martin", "chez JP Martin"),
+    (NAME, "Jean Martin", "chez J. Martin"),
+    (NAME, "Maître Sauvan", "déposé chez Me Sauvan"),
+    (NAME, "Me Sauvan", "déposé chez Maître Sauvan"),
+    (NAME, "Odette Durand", "Mme Vve MARTIN née Odette Durand"),
+    (NAME, "Jean Martin", "Jean MARTIN"),
+    (NAME, "Anne d'Ormesson", "ORMESSON (d') Anne, ou Anne d’Ormesson"),
+    (NAME, "Agnès de La Tour", "DE LA TOUR Agnès"),
+    (NAME, "Luc Saint-Exupéry", "Luc St-Exupéry"),
+    (NAME, "Hugo Garnier", "Léa et Hugo Garnier"),
+    (NAME, "Rose Martin", "Mme Rose Martin, qui aimait une rose"),
+    (NAME, "Rose Martin", "rose martin est morte hier"),
+    (NAME, "Marcel Garnier", "Il ne répond pas. Marcel Garnier est mort."),
+    (NAME, "Marcel Garnier", "Je ne sais pas si Marcel Garnier est mort."),
+    # Shares
+    (PART, 0.5, "à 50/50"),
+    (PART, 0.75, "les trois-quarts"),
+    (PART, 0.4, "quarante pourcents"),
+    (PART, 0.02, "2 centièmes"),
+    (PART, 0.7, "70 parts, sur les 100"),
+    (PART, 0.6, "60 parts sur 100"),
+    (PART, 0.3333, "33,33 %"),
+    (PART, 0.3333, "un tiers de la maison"),
+    (PART, 0.2, "à parts égales entre mes cinq enfants"),
+    (PART, 0.25, "nous sommes quatre, à parts égales"),
+    (PART, 1, "il en était seul propriétaire"),
+    (PART, 1, "elle lui lègue tous ses biens"),
+    (PART, 1, "elle prend tout"),
+    (PART, 1, "le seul héritier"),
+    # Ages and lengths
+    (AGE, 63, "âgée de 63"),
+    (AGE, 72, "Mme Petit, 72a"),
+    (AGE, 1.5, "un bébé de dix-huit mois"),
+    (AGE, 91, "dans sa 92e année"),
+    (AGE, 91, "à 91 ans"),
+    ("indivision.duree_occupation_mois", 24, "pendant vingt-quatre mois"),
+    ("indivision.duree_occupation_mois", 18, "pendant un an et demi"),
+    ("famille.concubin.duree_vie_commune", 17, "nous avons vécu 17 ans ensemble"),
+    ("famille.concubin.duree_vie_commune", 17, "ensemble depuis dix-sept ans"),
+    # Places
+    ("contexte.demandeur.commune", "Le Mans", "j'habite au Mans"),
+    ("contexte.demandeur.commune", "Le Havre", "j'habite au Havre"),
+    ("contexte.demandeur.commune", "Le Havre", "la mairie du Havre"),
+    ("contexte.demandeur.commune", "Les Sables-d'Olonne", "aux Sables d'Olonne"),
+    ("contexte.demandeur.commune", "Villeneuve-sur-Lot", "à Villeneuve/Lot"),
+    ("contexte.demandeur.commune", "Saint-Malo", "St Malo"),
+    ("contexte.demandeur.commune", "Tours", "née à Tours en trois tours de cadran"),
+    # Numbers of things, and the regime
+    ("famille.nombre_enfants", 3, "trois enfants"),
+    ("famille.nombre_enfants", 3, "ses 3 filles"),
+    ("famille.nombre_enfants", 0, "il n'a jamais eu d'enfant"),
+    ("famille.nombre_enfants", 0, "mort sans enfant"),
+    ("famille.nombre_enfants", 1, "je suis fils unique"),
+    ("famille.nombre_enfants", 1, "il laisse un fils"),
+    ("patrimoine.entreprise.nombre_salaries", 32, "trente-deux salariés"),
+    ("famille.conjoint.regime_matrimonial", "separation_de_biens", "mariés en séparation de biens"),
+    ("famille.conjoint.regime_matrimonial", "communaute_reduite_aux_acquets", "mariés sous le régime légal"),
+    ("famille.conjoint.regime_matrimonial", "participation_aux_acquets", "la participation aux acquêts"),
 ]  # fmt: skip
 NOT_SAID = [
     (NAME, "Marcel Garnier", "Mon père, M. Garnier, est mort."),
@@ -196,6 +306,46 @@ NOT_SAID = [
     ("indivision.duree_occupation_mois", 24, "depuis 24 ans"),
     ("contexte.demandeur.commune", "Saint-Malo", "j'habite à Saint-Lô"),
     ("contexte.demandeur.commune", "Pau", "Paul et Pauline"),
+    ("patrimoine.actif_brut", 120_000, "L'actif brut est de 3 000 €, le passif de 120 000 €."),
+    ("patrimoine.passif", 3_000, "L'actif brut est de 3 000 €, le passif de 120 000 €."),
+    ("patrimoine.passif", 120_000, "120 000 € d'actif brut et 3 000 € de passif"),
+    ("patrimoine.actif_net", 12_000, "Passif : 12 000 €"),
+    (NAME, "Jean Martin", "Ce n'est pas Jean Martin qui est mort le 3 mars 2021."),
+    (DAY, "2021-03-03", "Ce n'est pas Jean Martin qui est mort le 3 mars 2021."),
+    (DAY, "2021-03-03", "pas le 3 mars 2021 mais en avril"),
+    (NAME, "Jean Martin", "ni Jean Martin ni personne"),
+    (AMOUNT, 120_000, "il n'a ni 120 000 € ni maison"),
+    (AMOUNT, 120_000, "et non 120 000 €"),
+    ("contexte.demandeur.commune", "Cahors", "je n'habite pas à Cahors"),
+    ("famille.nombre_enfants", 3, "mariée en communauté, sans enfant"),
+    ("famille.nombre_enfants", 3, "deux enfants"),
+    ("famille.nombre_enfants", 0, "deux enfants"),
+    ("famille.conjoint.regime_matrimonial", "separation_de_biens", "mariée en communauté, sans enfant"),
+    ("famille.conjoint.regime_matrimonial", "communaute_universelle", "mariés sous la séparation de biens"),
+    (AMOUNT, 3, "trois enfants"),
+    (AMOUNT, 10_000, "10 000 $"),
+    (AMOUNT, 45_000, "45 000 francs suisses"),
+    (AMOUNT, 2_019, "en 2019"),
+    (PART, 0.3333, "un tiers conteste"),
+    (PART, 0.25, "un quart de siècle"),
+    (PART, 1, "tout va bien"),
+    (PART, 1, "elle est seule"),
+    (PART, 1, "c'est un cas unique"),
+    (PART, 0.5, "à parts égales entre mes cinq enfants"),
+    (PART, 0.25, "à parts égales entre mes cinq enfants"),
+    (PART, 1, "à 50/50"),
+    (AGE, 2, "il y a deux ans"),
+    (AGE, 17, "depuis dix-sept ans"),
+    (YEAR, 2020, "un solde de 2020"),
+    (YEAR, 1921, "le 3 mars 21"),
+    (DAY, "1921-03-03", "le 3 mars 21"),
+    (NAME, "Rose Martin", "Mme Martin, que Léa aimait, aimait une rose."),
+    (NAME, "Pierre Martin", "M. Martin, et la pierre que Léa tailla"),
+    ("contexte.demandeur.commune", "Tours", "Mme Petit fit trois tours dans Paris."),
+    ("contexte.demandeur.commune", "Vienne", "il faut, dit Mme Petit, que vienne Léa"),
+    (NAME, "Jean Martin", "Jean-Marie Martin"),
+    (NAME, "Marie Roche", "Marie-Claire et M. Roche"),
+    (NAME, "Paul Pierre", "Pierre et Paul"),
 ]
 
 
@@ -225,6 +375,7 @@ def test_what_is_looked_for_and_how_it_is_named():
     }
     assert [str(fact) for fact in facts_of(record, MASTER)] == [
         "contexte.demandeur.nom: Léa Morel",
+        "famille.nombre_enfants: 2",
         "famille.defunt.age_au_deces: 82 ans",
         "patrimoine.passif: 12 000 €",
         "patrimoine.actif_net: 1 234,50 €",
@@ -298,11 +449,58 @@ DUMPS = [
     "- Question : est-ce que je dois les payer moi-même, et comment faire pour ne pas les payer ?",
     TEXT + " La qualité est beau_enfant.",
 ]
+WHOLE_DUMPS = [
+    "Léa Garnier, enfant, Marcel Garnier, décédé 3 mars 2021, dette impôts 12 000 €, succession "
+    "ouverte, conflit, Rennes, "
+    "notaire saisi, deux enfants, divorcé, testament olographe, maison Rennes, livret",
+    "demandeur = Léa Garnier\nqualité = enfant\ndéfunt = Marcel Garnier\ndécès = 3 mars 2021\ndettes = 12 000 €",
+    "Demandeur : Léa Garnier ; défunt : Marcel Garnier ; décès : 3 mars 2021 ; dettes : 12 000 € "
+    "d'impôts ; question : ?",
+    "Nom du demandeur : Léa Garnier, nom du défunt : Marcel Garnier, décès : 3 mars 2021, dettes : "
+    "12 000 €, payées : non",
+    "| champ | valeur |\n|---|---|\n| demandeur | Léa Garnier |\n| défunt | Marcel Garnier |\n| dettes | 12 000 € |",
+    "demandeur → Léa Garnier\ndéfunt → Marcel Garnier\ndécès → 3 mars 2021\nimpôts → 12 000 €",
+    "demandeur -> Léa Garnier ; défunt -> Marcel Garnier ; décès -> 3 mars 2021 ; impôts -> 12 000 €",
+    "succession Marcel Garnier Léa Garnier enfant décès 3 mars 2021 dettes impôts 12 000 euros fisc "
+    "réclamation paiement "
+    "personnel question héritiers passif notaire",
+    '"nom" : "Marcel Garnier",\n"montant" : 12000',
+    "<nom>Marcel Garnier</nom> est mort le 3 mars 2021.",
+]
+HONEST = [
+    "Notaire : bonjour Madame, que puis-je pour vous ?\nCliente : mon père est mort.\nNotaire : quand ?\n"
+    "Cliente : le 3 mars 2021.",
+    "De : Léa Garnier\nÀ : Maître Sauvan\nDate : 4 mai 2021\nObjet : succession de mon père\n\n" + TEXT,
+    "Date : 4 mai 2021\nObjet : dettes de mon père\n\n" + TEXT,
+    "Défunt : Marcel Garnier, mort le 3 mars 2021.\nPassif : 3 000 €.\nLa cliente est sa fille "
+    "unique, et demande si elle "
+    "doit payer les impôts de son père, qu'elle n'a pas connus.",
+    TEXT + " Je joins le fichier acte_deces.pdf.",
+    TEXT + ' La clause dit "bénéficiaire" : "mon épouse".',
+    "<b>Maître</b>, " + TEXT,
+    "Il laisse : une maison à Rennes ; un livret de 9 000 € ; une vieille voiture ; et des dettes, "
+    "qu'on ignore encore.",
+    "Ses héritiers : Léa, qui vit à Rennes, Hugo, qui est à Brest, et moi. Ses dettes : des impôts, "
+    "un crédit, un loyer.",
+    "Voici ce que je sais :\n- il est mort le 3 mars 2021 ;\n- il avait deux enfants ;\n- le fisc réclame 12 000 €.",
+    "concubin décédé sans testament, maison achetée à deux, il a deux enfants de son premier "
+    "mariage, je deviens quoi ?",
+]
 
 
 @pytest.mark.parametrize("text", DUMPS)
 def test_dumps_of_fields(text: str):
     assert reasons(text) == ["field_dump"]
+
+
+@pytest.mark.parametrize("text", WHOLE_DUMPS)
+def test_texts_of_nothing_but_fields(text: str):
+    assert field_dump(text, MASTER)
+
+
+@pytest.mark.parametrize("text", HONEST)
+def test_heads_of_mails_dialogues_lists_and_search_words_are_no_dumps(text: str):
+    assert field_dump(text, MASTER) is None
 
 
 def test_what_only_looks_like_a_dump():
