@@ -247,14 +247,19 @@ class Reading:
         self.owners = self._find_owners()
         self.was_born = False
         self._read()
-        if WHOLE.search(self.folded):
-            self.parts.add(1.0)
-        if NONE_OF.search(self.folded):
-            self.counts.add(0)
-        if ONE_OF.search(self.folded):
-            self.counts.add(1)
-        if EQUAL.search(self.folded):
-            self.parts |= {1 / count for count in self._equal_heirs() or range(2, 9)}
+
+    @cached_property
+    def all_parts(self) -> set[float]:
+        """With those that are said without a number."""
+        whole = {1.0} if WHOLE.search(self.folded) else set()
+        heirs = (self._equal_heirs() or range(2, 9)) if EQUAL.search(self.folded) else ()
+        return self.parts | whole | {1 / count for count in heirs}
+
+    @cached_property
+    def all_counts(self) -> set[float]:
+        """With those that are said without a number: « sans enfant », « fils unique »."""
+        none = {0.0} if NONE_OF.search(self.folded) else set()
+        return self.counts | none | ({1.0} if ONE_OF.search(self.folded) else set())
 
     @cached_property
     def words(self) -> str:
@@ -278,11 +283,11 @@ class Reading:
         if fact.kind == "annee":
             return value in self.years
         if fact.kind == "part":
-            return any(abs(value - part) < CLOSE for part in self.parts)
+            return any(abs(value - part) < CLOSE for part in self.all_parts)
         if fact.kind == "duree" and fact.place.endswith("mois"):
             return value in self.months
         if fact.kind == "nombre":
-            return value in self.counts
+            return value in self.all_counts
         if fact.kind == "regime":
             return bool(re.search(REGIMES[value], self.folded))
         if fact.kind == "montant":
