@@ -47,6 +47,7 @@ repro: .venv/repro ## run what a change touches, and show base against tuned
 	dvc repro
 	@tuneline show metrics/*
 
+test: export PYTHONDONTWRITEBYTECODE :=# hundreds of processes would each compile the project
 test: .venv/test ## lint and all tests
 	ruff check .
 	ruff format --check .
