@@ -1,5 +1,6 @@
 """A small copy of the project that runs for real: a few rows, a few steps."""
 
+import gc
 import json
 import os
 import shutil
@@ -16,10 +17,12 @@ from tuneline.files import read_jsonl, write_json, write_jsonl
 from tuneline.locks import held
 
 ROOT = Path(__file__).parent.parent
+# Here too, before torch is loaded: models of two layers win nothing by a second thread, which waits by spinning.
+os.environ["OMP_NUM_THREADS"] = "1"
+gc.set_threshold(50_000)  # of 700: with torch loaded, looking for garbage is a tenth of the time
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "OMP_NUM_THREADS": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_AUTHOR_NAME": "test",
     "GIT_AUTHOR_EMAIL": "test@example.org",
@@ -63,14 +66,15 @@ class Project:
         return [line.split("'")[1].split("@")[0] for line in out.splitlines() if line.startswith("Running stage")]
 
     def stand_in(self, *adapters: str) -> None:
-        """What the stages that load a model would write, with the references as answers; DVC holds that they have run.
+        """What the stages that load a model would write; DVC holds that they have run. Those before them have.
 
-        For what DVC does with it: each such stage is seconds of CPU. What is before them has run.
+        The base says each question again, and the adapter the reference. For tests of what DVC or eval does with
+        answers: each stage that loads a model is seconds of CPU.
         """
         for name in adapters:
             rows = read_jsonl(self.root / f"data/{name}/split/test.jsonl")
-            for out in ("baseline", "answers"):
-                answers = ({"id": row["id"], "answer": row["messages"][-1]["content"]} for row in rows)
+            for out, place in (("baseline", -2), ("answers", -1)):
+                answers = ({"id": row["id"], "answer": row["messages"][place]["content"]} for row in rows)
                 write_jsonl(self.root / f"data/{name}/{out}.jsonl", answers)
             write_json(self.root / f"adapters/{name}/adapter.json", {"stands in for": name})
             write_json(self.root / f"metrics/{name}/training_summary.json", {})
