@@ -37,8 +37,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What takes longest, first: `make test` gives each worker the next file, and the last ones should be short.
 LONGEST = (
-    "tuneline/retraining/test_retraining", "whole/", "recipes/papers/test_pipeline", "speed/", "stages/test_train_cuda",
-    "tuneline/feedback/test_feedback",
+    "tuneline/retraining/test_retraining", "whole/test_readme", "whole/", "speed/", "tuneline/feedback/test_feedback",
+    "recipes/papers/test_pipeline", "recipes/summaries/test_summaries", "stages/test_train", "stages/test_classes",
+    "tuneline/ordering/test_server", "stages/",
 )  # fmt: skip
 
 
