@@ -380,15 +380,12 @@ positive_data_acceptance.expected-statuses = [200, 404, 409, 410, 422]
 """
 
 
-# All phases run once. A token adds one answer, 401.
-@pytest.mark.parametrize(
-    ("token", "phases", "most"), [("", "examples,coverage,fuzzing", 25), ("a-secret", "fuzzing", 5)]
-)
-def test_the_server_keeps_what_its_openapi_document_says(tmp_path: Path, token: str, phases: str, most: int) -> None:
+@pytest.mark.parametrize("token", ["", "a-secret"])
+def test_the_server_keeps_what_its_openapi_document_says(tmp_path: Path, token: str) -> None:
     """schemathesis: no 5xx, no undocumented status, content type, header or body; what the schema forbids refused."""
     (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS, encoding="utf-8")
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", "--checks", "all", "--seed", "1"]
-    command += ["--max-examples", str(most), "--phases", phases, "--suppress-health-check", "all"]
+    command += ["--max-examples", "25", "--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"]
     command += ["--warnings", "off", *(["--header", f"Authorization: Bearer {token}"] if token else [])]
     with serving(settings(tmp_path / "state", total=60, token=token)) as api:
         done = subprocess.run(
