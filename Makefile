@@ -45,6 +45,7 @@ repro: .venv/repro ## run what a change touches, adapter by adapter, and show ba
 first: .venv/repro ## the same for the first adapter of params.yaml alone: a first result
 	@tuneline repro --first $(if $(V),--verbose)
 
+test: export PYTHONDONTWRITEBYTECODE :=# hundreds of processes would each compile the project
 test: .venv/test ## lint and all tests
 	ruff check .
 	ruff format --check .

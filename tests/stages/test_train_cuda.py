@@ -175,7 +175,8 @@ def valid_losses(out: Path) -> dict[int, float]:
 
 
 def test_early_stopping_ends_after_evaluations_that_are_no_better(work: Path, tmp_path: Path) -> None:
-    train(work, tmp_path, learning_rate=1, warmup=0, epochs=6, evaluations=12, early_stopping=2)
+    train(work, tmp_path, learning_rate=0.6, warmup=0, schedule="constant", dropout=0, epochs=6, evaluations=12,
+          early_stopping=2)  # fmt: skip
     losses = valid_losses(tmp_path)
     best = min(losses, key=losses.__getitem__)
     summary = json.loads((tmp_path / "summary.json").read_text("utf-8"))

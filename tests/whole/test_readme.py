@@ -18,6 +18,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 # feedback, the watcher and its models, whose own tests have them on loopback).
 SERVICES = [f"tuneline {name}" for name in ("papers", "succession", "instructions", "feedback", "watch", "models")]
 ELSEWHERE = ("make test", "make retrain", "tuneline predict --adapter adapters/eli5", *SERVICES)
+ONE_ADAPTER = "dvc exp run -S lora.rank=8 eval@query_json"
 SET_UP = ("-o", ".venv/repro")  # the copy uses this environment as it is
 
 
@@ -35,13 +36,18 @@ def test_its_commands_run(ran_project: Project, tmp_path: Path) -> None:
     (root / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     project = Project(root)
     commands = [line for line in shown_commands() if not line.startswith(ELSEWHERE) and "mine" not in line]
-    assert len(commands) >= 6
+    assert len(commands) >= 6 and ONE_ADAPTER in commands
     for line in commands:
         words = shlex.split(line)
         if words[0] == "make":
             words[1:1] = SET_UP
         done = project.run(*[word for word in words if word != "--open"], check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        if line == ONE_ADAPTER:
+            ran = [said.split("'")[1] for said in done.stdout.splitlines() if said.startswith("Running stage")]
+            assert ran == ["check", "train@query_json", "predict@query_json", "eval@query_json"]
+            assert "lora.rank" in project.run("dvc", "params", "diff", "--md").stdout
+            assert "valid_loss" in project.run("dvc", "metrics", "diff", "--md").stdout
         if line == "dvc metrics diff":
             assert "valid_loss" in done.stdout
 

@@ -4,25 +4,24 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, Project, copy_project
-from tests.small_base import write_small_base
 from tests.whole.test_rerun import remark
 
 
 @pytest.fixture(scope="module")
 def two_systems(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """French_admin and succession, run once with a base that is made of nothing."""
+    """French_admin and succession, run once, but for what loads a model: no edit here may run that."""
     project = copy_project(tmp_path_factory.mktemp("two systems"))
-    write_small_base(project.root / "models/small")
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     params["recipes"] = ["french_admin", "succession"]
     params["adapters"] = {name: params["adapters"][name] for name in params["recipes"]}
     for adapter in params["adapters"].values():
-        adapter |= {"base": "models/small", "max-new-tokens": "auto"}
-        adapter["train"] |= {"epochs": 0.05, "batch-size": 8}
+        adapter["max-new-tokens"] = "auto"
     params["trim"] = {"max-tokens": 384}  # few rows, and short answers
     params["bootstrap"]["samples"] = 20
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    project.repro()
+    project.repro(*(f"format@{name}" for name in params["adapters"]))
+    project.stand_in(*params["adapters"])
+    assert project.repro() == ["eval", "eval"]
     return project
 
 

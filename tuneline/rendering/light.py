@@ -1,4 +1,4 @@
-"""For a process that reads a tokenizer and no model."""
+"""What a process of transformers need not import."""
 
 import os
 import sys
@@ -11,3 +11,8 @@ def leave_out_torch() -> None:
     """
     os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"  # that there is no torch
     sys.modules["torch"] = None  # type: ignore[assignment] # how Python is told that there is no such module
+
+
+def leave_out_scipy() -> None:
+    """transformers imports it for a loss of object detection: half a second of CPU, for a process that only answers."""
+    sys.modules["scipy"] = None  # type: ignore[assignment]
