@@ -37,7 +37,7 @@ KNOBS: dict[str, dict[str, Kind]] = {  # section → knob → what the option of
     "teacher": ASKED,
     "judge": ASKED,
     "prices": {"price": TEXTS},
-    "train": {"backend": click.Choice(["cuda", "mlx"])},
+    "train": {"backend": click.Choice(["cuda", "mlx"]), "processes": COUNT},
     "fit": {
         "warmup": SHARE,
         "schedule": click.Choice(["linear", "cosine", "constant"]),

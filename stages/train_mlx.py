@@ -10,7 +10,7 @@ killed run goes on from its last checkpoint, which lies outside the outputs, to 
         --learning-rate 0.002 --epochs 3 --batch-size 8 --accumulation 1 --warmup 0.05 \\
         --weight-decay 0 --evaluations 5 --precision bfloat16 --seed 0 --rank 32 --scale 2 \\
         --dropout 0 --target linear --variant plain --schedule linear --optimizer adamw \\
-        --early-stopping 0 --attention auto --gradient-checkpointing auto --report-to none
+        --early-stopping 0 --attention auto --gradient-checkpointing auto --report-to none --processes 1
 """
 
 import io
@@ -44,6 +44,8 @@ def refusals(settings: Settings) -> Iterator[str]:
         yield f"fit.attention {settings.attention}: mlx has its own; write auto"
     if settings.optimizer != "adamw":
         yield f"fit.optimizer {settings.optimizer}: mlx has none of 8 bits; write adamw"
+    if settings.processes > 1:
+        yield f"train.processes {settings.processes}: mlx trains in one; write 1"
 
 
 def device_memory() -> tuple[str, int]:

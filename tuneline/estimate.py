@@ -71,7 +71,8 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Load:
-    """What of a run decides on its memory. `device`: cuda, cpu or mlx; `rows` of `tokens` each go in at once."""
+    """What of a run decides on its memory. `device`: cuda, cpu or mlx; `rows` of `tokens` each go in at once,
+    on each of `processes` devices, all of which hold all weights, or with `sharded` (FSDP) a part."""
 
     device: str
     quantization: str
@@ -85,6 +86,8 @@ class Load:
     optimizer: str = "adamw"
     attention: str = "auto"
     checkpointing: bool = False
+    processes: int = 1
+    sharded: bool = False
 
     @property
     def width(self) -> int:
@@ -108,8 +111,8 @@ def read_shapes(folder: Path) -> Shapes | None:
 def memory(shapes: Shapes, load: Load) -> dict[str, float]:
     """Bytes by what needs them."""
     return {
-        "weights": weights(shapes, load),
-        "LoRA": lora(shapes, load),
+        "weights": held(shapes, load),
+        "LoRA": lora(shapes, load) / (load.processes if load.sharded else 1),
         "activations": activations(shapes, load),
         "logits": logits(shapes, load),
         "workspace": workspace(shapes, load),
@@ -129,6 +132,16 @@ def weights(shapes: Shapes, load: Load) -> float:
         return small if load.quantization == "4bit" and len(shape) == 2 and not re.search(whole, name) else load.width
 
     return sum(count(shape) * width(name, shape) for name, shape in shapes.weights.items())
+
+
+def held(shapes: Shapes, load: Load) -> float:
+    """What of the weights one device holds: of divided ones its part, two layers, one of which comes while the other
+    works, and the embeddings and the head as they are."""
+    total = weights(shapes, load)
+    if not load.sharded:
+        return total
+    ends = sum(count(shape) for name, shape in shapes.weights.items() if re.search("embed|lm_head", name)) * load.width
+    return total / load.processes + 2 * (total - ends) / shapes.layers + ends
 
 
 def count(shape: tuple[int, ...]) -> int:
@@ -211,10 +224,11 @@ def in_words(shapes: Shapes, load: Load, room: float) -> str:
     the least there."""
     parts = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in memory(shapes, load).items())
     how = "on" if load.checkpointing else "off"
+    each = f" in each of {load.processes} processes" if load.processes > 1 else ""
     about = "at least" if load.device == "cpu" else "about"
     return (
         f"needs {about} {needs(shapes, load) / 1e9:.1f} GB of {room / 1e9:.1f} GB: {parts}; "
-        f"{load.rows} × {load.tokens} tokens at once, gradient checkpointing {how}"
+        f"{load.rows} × {load.tokens} tokens at once{each}, gradient checkpointing {how}"
     )
 
 
@@ -233,7 +247,7 @@ def ways_to_fit(shapes: Shapes, load: Load, room: float) -> str:
         return first[0]
     changes = {"quantization 4bit": replace(on, quantization="4bit")} if load.quantization != "4bit" else {}
     if rows := largest(shapes, on, "rows", load.rows, room):
-        changes[f"train.batch-size {rows}"] = replace(on, rows=rows)
+        changes[f"train.batch-size {rows * load.processes}"] = replace(on, rows=rows)
     if (tokens := largest(shapes, on, "tokens", load.tokens, room)) * 2 >= load.tokens:
         changes[f"trim.max-tokens {tokens}"] = replace(on, tokens=tokens)
     if alone := [name for name, other in changes.items() if needs(shapes, other) <= room]:
@@ -241,7 +255,7 @@ def ways_to_fit(shapes: Shapes, load: Load, room: float) -> str:
     least = replace(on, quantization="4bit", rows=1)
     tokens = largest(shapes, least, "tokens", load.tokens + 1, room)
     trim = [f"trim.max-tokens {tokens}"] if tokens < load.tokens else []
-    return " and ".join([*first, "quantization 4bit", "train.batch-size 1", *trim]) if tokens else ""
+    return " and ".join([*first, "quantization 4bit", f"train.batch-size {load.processes}", *trim]) if tokens else ""
 
 
 def largest(shapes: Shapes, load: Load, key: str, below: int, room: float) -> int:

@@ -20,6 +20,7 @@ from tuneline.estimate import Load, choose, in_words, needs, read_shapes, ways_t
 from tuneline.files import Clock, bar, say, whole_folder, write_json
 from tuneline.models.adapter import WEIGHTS, Adapter, lora_config, write_adapter
 from tuneline.models.base import Base, read_base
+from tuneline.processes import is_part, is_sharded, launch, part, rank, world_size
 from tuneline.rendering.chat import IGNORED, Chat, load_chat
 from tuneline.rendering.preamble import read_preamble
 from tuneline.rendering.tokens import read_tokens
@@ -28,7 +29,10 @@ from tuneline.reporting import REPORTS, Report, check_installed, reporting, sile
 
 @dataclass(frozen=True)
 class Settings:
-    """The flags of a training run. All but those of SAME determine the adapter."""
+    """The flags of a training run. All but those of SAME determine the adapter.
+
+    `batch_size` is of all processes together.
+    """
 
     quantization: str
     learning_rate: float
@@ -51,9 +55,10 @@ class Settings:
     attention: str
     gradient_checkpointing: str
     report_to: str
+    processes: int
 
 
-SAME = ("gradient_checkpointing", "report_to")  # of Settings: the adapter is the same with another value
+SAME = ("gradient_checkpointing", "report_to", "processes")  # of Settings: a run goes on with another value
 
 
 def training_options(command: Callable) -> Callable:
@@ -86,6 +91,7 @@ def training_options(command: Callable) -> Callable:
         click.option("--attention", type=click.Choice(["auto", "eager", "sdpa", "flash"]), required=True),
         click.option("--gradient-checkpointing", type=click.Choice(["auto", "always", "never"]), required=True),
         click.option("--report-to", type=click.Choice(REPORTS), required=True),
+        click.option("--processes", type=click.IntRange(1), required=True, help="Among which a batch is divided."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -227,8 +233,9 @@ def fit_into(device: str, room: int, settings: Settings, base: Base, rows: Any) 
         return settings.gradient_checkpointing == "always", ""
     s, longest = settings, max(len(row) for part in rows.values() for row in part["input_ids"])
     load = Load(
-        device, s.quantization, s.precision, min(s.batch_size, len(rows["train"])), longest, s.rank,
-        base.pattern(s.target), s.dropout, s.variant, s.optimizer, s.attention,
+        device, s.quantization, s.precision, math.ceil(min(s.batch_size, len(rows["train"])) / s.processes), longest,
+        s.rank, base.pattern(s.target), s.dropout, s.variant, s.optimizer, s.attention, processes=s.processes,
+        sharded=device == "cuda" and is_sharded(),
     )  # fmt: skip
     load = choose(shapes, load, s.gradient_checkpointing, room)
     words = in_words(shapes, load, room)
@@ -321,43 +328,80 @@ def training_command(
         clock = Clock("train", out.name)
         settings, base, preamble = Settings(**flags), read_base(base_folder), read_preamble(preamble_path)
         base.pattern(settings.target)
-        if refused := list(refusals(settings)):
+        if refused := [*refusals(settings), *undivided(settings)]:
             raise click.ClickException("; ".join(refused))
         check_installed(settings.report_to)
-        chat = load_chat(base)
-        rows = read_tokens(tokens, chat)
-        twice, needed = fit_into(*device_memory(), settings, base, rows)
-        checkpoints = checkpoint_folder(state, out, tokens, base, settings)
-        run = Run(settings, base, chat, rows, plan_steps(len(rows["train"]), settings), checkpoints, twice)
-        reports = reporting(settings.report_to, state / "reports", out.name, asdict(settings))
-        with RunLog(state, f"train_{backend}", out.name) as record, reports as report:
-            with running_out(run, needed), Pace(f"train {out.name}", run.plan.steps) as pace:
-
-                def tell(step: int, name: str, value: float) -> None:
-                    report(step, name, value)
-                    pace.loss(name, value)
-
-                fitted = fit(replace(run, report=tell, step=pace.step))
-            record |= {"device": fitted.device, "memory": needed}
-        adapter = Adapter(
-            base=base_folder,
-            quantization=settings.quantization,
-            precision=settings.precision,
-            backend=backend,
-            prefix=preamble.prefix,
-        )
-        with whole_folder(out) as part:
-            fitted.save(part / WEIGHTS)
-            write_adapter(part, run.lora, adapter, base, preamble.system, schema)
-        curves_folder.mkdir(parents=True, exist_ok=True)
-        fitted.curves.write(curves_folder)
-        written = write_summary(summary, fitted.curves, rows, fitted.trainable, packages)
-        shutil.rmtree(checkpoints.parent, ignore_errors=True)
-        early = " (ended early)" if written["steps"] < run.plan.steps else ""
-        best = f"valid loss {written['valid_loss']:.4f} at step {written['best_step']:,}"
-        clock.tell(f"{written['rows']:,} rows, {written['steps']:,} steps", best + early)
+        if settings.processes > 1 and not is_part():
+            left = lambda: kept(checkpoint_folder(state, out, tokens, base, settings))  # noqa: E731 # reads the base
+            launch(settings.processes, f"stages.train_{backend}", own_words(), left)
+            return
+        settings = replace(settings, processes=world_size())
+        with part():
+            chat = load_chat(base)
+            rows = read_tokens(tokens, chat)
+            twice, needed = fit_into(*device_memory(), settings, base, rows)
+            checkpoints = checkpoint_folder(state, out, tokens, base, settings)
+            run = Run(settings, base, chat, rows, plan_steps(len(rows["train"]), settings), checkpoints, twice)
+            with recorded(run, backend, state, out, needed) as (record, told):
+                fitted = fit(told)
+                record |= {"device": fitted.device, "memory": needed, "processes": settings.processes}
+            if rank():
+                return
+            adapter = Adapter(
+                base=base_folder,
+                quantization=settings.quantization,
+                precision=settings.precision,
+                backend=backend,
+                prefix=preamble.prefix,
+            )
+            with whole_folder(out) as folder:
+                fitted.save(folder / WEIGHTS)
+                write_adapter(folder, run.lora, adapter, base, preamble.system, schema)
+            curves_folder.mkdir(parents=True, exist_ok=True)
+            fitted.curves.write(curves_folder)
+            written = write_summary(summary, fitted.curves, rows, fitted.trainable, packages)
+            shutil.rmtree(checkpoints.parent, ignore_errors=True)
+            early = " (ended early)" if written["steps"] < run.plan.steps else ""
+            best = f"valid loss {written['valid_loss']:.4f} at step {written['best_step']:,}"
+            clock.tell(f"{written['rows']:,} rows, {written['steps']:,} steps", best + early)
 
     return main
+
+
+def undivided(settings: Settings) -> Iterator[str]:
+    """Why a batch cannot be divided among the processes."""
+    processes = settings.processes
+    if is_part() and processes not in (1, world_size()):
+        yield f"train.processes {processes}: the launcher has started {world_size()}; write 1 or {world_size()}"
+    elif settings.batch_size % (count := max(processes, world_size())):
+        ways = " or ".join(
+            str(n) for n in (settings.batch_size // count * count, -(-settings.batch_size // count) * count) if n
+        )
+        yield f"train.batch-size {settings.batch_size} cannot be divided among {count} processes; write {ways}"
+
+
+def own_words() -> list[str]:
+    """The command line of the stage that runs, after its name."""
+    context = click.get_current_context()
+    return [word for option in context.command.params for word in (option.opts[0], str(context.params[option.name]))]
+
+
+@contextmanager
+def recorded(run: Run, backend: str, state: Path, out: Path, needed: str) -> Iterator[tuple[dict[str, Any], Run]]:
+    """A record of the run log, and the run with its report and its bar: of rank 0 alone."""
+    if rank():
+        with running_out(run, needed):
+            yield {}, run
+        return
+    reports = reporting(run.settings.report_to, state / "reports", out.name, asdict(run.settings))
+    log, shown = RunLog(state, f"train_{backend}", out.name), Pace(f"train {out.name}", run.plan.steps)
+    with log as record, reports as report, running_out(run, needed), shown as pace:
+
+        def tell(step: int, name: str, value: float) -> None:
+            report(step, name, value)
+            pace.loss(name, value)
+
+        yield record, replace(run, report=tell, step=pace.step)
 
 
 class RunLog:

@@ -31,7 +31,7 @@ PRINTED = {
     "sdg": ("stage_seconds", "process_seconds", "ideal_seconds", "ideal_ratio", "memory_growth_mb"),
     "stages": ("rows_per_second", "encode_batch_rows_per_second", "trim_format_ratio"),
     "summaries": tuple(f"{name}_overall" for name in ("first_sentence", "last_sentence", "base")),
-    "train": ("tokens_per_second", "trl_tokens_per_second", "trl_ratio", "answer_ratio"),
+    "train": ("trl_ratio", "processes_ratio", "peak_memory_ratio", "answer_ratio"),
 }
 KNOWN = {
     "answer": {"rows": 4, "pairs": 1},

@@ -29,7 +29,7 @@ FLAGS = {
     "quantization": "none", "learning-rate": 0.05, "epochs": 2, "batch-size": 4, "accumulation": 1, "warmup": 0,
     "weight-decay": 0, "evaluations": 1, "precision": "float32", "seed": 0, "rank": 2, "scale": 2, "dropout": 0,
     "target": "linear", "variant": "plain", "schedule": "linear", "optimizer": "adamw", "early-stopping": 0,
-    "attention": "auto", "gradient-checkpointing": "auto", "report-to": "none",
+    "attention": "auto", "gradient-checkpointing": "auto", "report-to": "none", "processes": 1,
 }  # fmt: skip
 
 

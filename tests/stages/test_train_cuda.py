@@ -1,6 +1,7 @@
 """train_cuda on the CPU: a small random base, real transformers, peft, trl and bitsandbytes."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -10,12 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file
 
 from stages.format import count_tokens
-from stages.train_cuda import main
+from stages.train_cuda import Shares, main
 from tests.conftest import ENVIRONMENT, ROOT
 from tests.ending import end_line
 from tests.small_base import write_small_base
@@ -53,6 +55,7 @@ FLAGS = {
     "attention": "auto",
     "gradient-checkpointing": "auto",
     "report-to": "none",
+    "processes": 1,
 }
 
 
@@ -68,8 +71,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chat = load_chat(read_base(base), PREAMBLE)
     tokens = root / "tokens"
     tokens.mkdir()
-    write_tokens(tokens, "train", chat.encode(rows[:30]))
-    write_tokens(tokens, "valid", chat.encode(rows[30:]))
+    write_tokens(tokens, "train", chat.encode(rows[:29]))  # of batches of 4 the last has one row
+    write_tokens(tokens, "valid", chat.encode(rows[31:]))
     write_tokenizer_name(tokens, chat, base)
     return root
 
@@ -107,9 +110,9 @@ def test_the_adapter_is_peft_and_the_summary_says_what_was_trained(work: Path, t
     from tuneline.rendering.tokens import read_tokens
 
     rows = read_tokens(work / "tokens", chat)["train"]
-    assert summary["rows"] == 30
+    assert summary["rows"] == 29
     assert summary["tokens"] == sum(map(len, rows["input_ids"]))
-    assert summary["steps"] == 12  # 30 rows ÷ 4, rounded up, ÷ 2, times 3 epochs
+    assert summary["steps"] == 12  # 29 rows ÷ 4, rounded up, ÷ 2, times 3 epochs
     curve = [line.split("\t") for line in (tmp_path / "curves" / "valid_loss.tsv").read_text().splitlines()]
     losses = {int(step): float(loss) for step, loss in curve[1:]}
     assert list(losses) == [3, 6, 9, 12]
@@ -225,7 +228,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(work: Path, tmp_path:
     words = [*script, *command(work, tmp_path / "killed")]
     process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE)
     checkpoints = tmp_path / "killed" / "state" / "checkpoints"
-    while not list(checkpoints.glob("adapter/*/checkpoint-*/trainer_state.json")):
+    while not list(checkpoints.glob("adapter/*/checkpoint-6/trainer_state.json")):  # within the second of three epochs
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
@@ -238,6 +241,127 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(work: Path, tmp_path:
         assert (tmp_path / "killed" / "adapter" / name).read_bytes() == (whole / name).read_bytes(), name
     for name in ("curves/train_loss.tsv", "curves/valid_loss.tsv", "summary.json"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+# Several processes
+
+
+@pytest.fixture(scope="module")
+def alone(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process leaves, without dropout, which each process draws for itself."""
+    out = tmp_path_factory.mktemp("alone")
+    train(work, out, dropout=0)
+    return out
+
+
+def curves(out: Path) -> dict[str, float]:
+    """By name and step."""
+    read = [(path.stem, path.read_text("utf-8").splitlines()[1:]) for path in (out / "curves").glob("*.tsv")]
+    split = [(name, *line.split("\t")) for name, lines in read for line in lines]
+    return {f"{name} {step}": float(loss) for name, step, loss in split}
+
+
+def same_as_alone(out: Path, alone: Path) -> None:
+    """The same files, steps and losses, one line in the run log, and no checkpoint left."""
+    assert curves(out) == pytest.approx(curves(alone), abs=1e-5)
+    assert {path.name for path in (out / "adapter").iterdir()} == {path.name for path in (alone / "adapter").iterdir()}
+    weights = [load_file(folder / "adapter" / WEIGHTS) for folder in (out, alone)]
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        assert abs(tensor - weights[1][name]).max() < 1e-5, name
+    assert not list((out / "state" / "checkpoints").iterdir())
+
+
+def test_two_processes_take_the_steps_of_one(
+    work: Path, alone: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    done = CliRunner().invoke(main, command(work, tmp_path, dropout=0, processes=2), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    same_as_alone(tmp_path, alone)
+    said = capfd.readouterr().err
+    assert said.count("valid loss") == 1 + said.count("train adapter:")  # of the end, and of a bar
+    assert end_line(said).startswith("train adapter 29 rows, 12 steps")
+    (log,) = (tmp_path / "state/runs.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(log)["processes"] == 2
+
+
+def test_a_process_that_is_killed_ends_all_and_one_goes_on_where_two_ended(
+    work: Path, alone: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-m", "stages.train_cuda", *command(work, tmp_path, dropout=0, processes=2)]
+    process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    checkpoints = tmp_path / "state" / "checkpoints"
+    while not list(checkpoints.glob("adapter/*/checkpoint-6/trainer_state.json")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 2
+    next(one for one in workers if one.environ()["RANK"] == "1").kill()
+    said = process.communicate()[1]
+    assert process.returncode == 1
+    assert said.count("Error:") == 1
+    assert "process 1 of the training was ended by SIGKILL" in said
+    assert "the checkpoint of step 6 is kept" in said
+    assert not any(one.is_running() for one in workers)
+    assert not (tmp_path / "adapter").exists()
+    train(work, tmp_path, dropout=0)
+    same_as_alone(tmp_path, alone)
+
+
+def test_a_loss_that_is_no_number_ends_all_processes(work: Path, tmp_path: Path) -> None:
+    flags = {"learning_rate": 1e38, "warmup": 0.1, "evaluations": 12, "processes": 2}
+    done = CliRunner().invoke(main, command(work, tmp_path, **flags))
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: the loss is nan at step 2 of 12")
+    assert "the checkpoint of step 1 is kept" in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_accelerate_launch_trains_with_the_preset(work: Path, alone: Path, tmp_path: Path) -> None:
+    """Among CPUs it divides the rows alone."""
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "presets/fsdp.yaml"]
+    words = [*launcher, "-m", "stages.train_cuda", *command(work, tmp_path, dropout=0)]
+    done = subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    same_as_alone(tmp_path, alone)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+@pytest.mark.parametrize("rows", [1, 8, 9, 11, 16])
+def test_shares_make_up_each_batch(processes: int, rows: int) -> None:
+    shares = [list(Shares(range(rows), 8, rank, processes, list)) for rank in range(processes)]
+    assert {len(batches) for batches in shares} == {math.ceil(rows / 8)}
+    for start, parts in zip(range(0, rows, 8), zip(*shares, strict=True), strict=True):
+        assert sorted(row for part in parts for row in part) == list(range(rows))[start : start + 8]
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "said"),
+    [
+        ({"processes": 3}, {}, "train.batch-size 4 cannot be divided among 3 processes; write 3 or 6"),
+        ({"processes": 5}, {}, "train.batch-size 4 cannot be divided among 5 processes; write 5"),
+        ({}, {"WORLD_SIZE": "3"}, "train.batch-size 4 cannot be divided among 3 processes; write 3 or 6"),
+        (
+            {"processes": 4},
+            {"WORLD_SIZE": "2"},
+            "train.processes 4: the launcher has started 2; write 1 or 2",
+        ),
+        (
+            {"quantization": "4bit"},
+            {"WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"},
+            "FSDP divides no weights and no moments of few bits: write quantization none and fit.optimizer adamw",
+        ),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(
+    flags: dict, environment: dict, said: str, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = {"RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"} if environment else {}
+    for name, value in (launched | environment).items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, command(work, tmp_path, **flags))
+    assert (done.exit_code, done.output) == (1, f"Error: {said}\n")
 
 
 def test_token_files_of_another_tokenizer_are_refused(work: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.small_base import write_class_base, write_small_base
-from tuneline.estimate import Load, Shapes, choose, layer, memory, needs, read_shapes, ways_to_fit
+from tuneline.estimate import Load, Shapes, choose, in_words, layer, memory, needs, read_shapes, ways_to_fit
 from tuneline.models.base import read_base
 
 PATTERN = r".*layers\.\d+\.(self_attn\.(q|k|v|o)|mlp\.(gate|up|down))_proj"
@@ -110,3 +110,18 @@ def test_a_layer_keeps_what_autograd_saves(tmp_path: Path) -> None:
         del out
     wanted = Load("cpu", "none", "bfloat16", 1, 500, 8, base.pattern("linear"))
     assert layer(read_shapes(base.folder), wanted) * 500 == pytest.approx((saved[1] - saved[0]) / 2, rel=0.15)
+
+
+def test_several_processes_are_told_and_batches_are_theirs_together() -> None:
+    each = load(2048, rows=2, processes=4)
+    assert needs(LLAMA, each) == needs(LLAMA, load(2048, rows=2))
+    assert "2 × 2048 tokens at once in each of 4 processes" in in_words(LLAMA, each, 1)
+    assert "train.batch-size 4" in ways_to_fit(LLAMA, each, needs(LLAMA, load(2048, checkpointing=True)))
+
+
+def test_divided_weights_are_a_part_two_layers_and_the_ends() -> None:
+    whole, parts = (memory(LLAMA, load(512, quantization="none", processes=8, sharded=flag)) for flag in (False, True))
+    layer_bytes, ends = 0.436e9, 2 * 128256 * 4096 * 2
+    assert parts["weights"] == pytest.approx(whole["weights"] / 8 + 2 * layer_bytes + ends, rel=0.01)
+    assert parts["LoRA"] == whole["LoRA"] / 8
+    assert parts["activations"] == whole["activations"]

@@ -199,7 +199,7 @@ def test_both_parameter_files_have_the_same_sections() -> None:
 
 def test_presets_name_known_knobs() -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    presets = sorted((ROOT / "presets").iterdir())
+    presets = [path for path in sorted((ROOT / "presets").iterdir()) if path.suffix != ".yaml"]  # which is accelerate's
     assert presets
     for preset in presets:
         for line in preset.read_text("utf-8").splitlines():

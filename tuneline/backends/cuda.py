@@ -16,6 +16,9 @@ from tuneline.models.base import Base
 # Read when torch loads. On a CPU that has other work too, threads that wait by spinning without an
 # end made a training step ten times slower (two cores, one of them busy); a short spin costs nothing.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+# Also read then: processes of one training that share a machine divide its cores.
+if (sharing := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // sharing)))
 # Nothing here is compiled. bitsandbytes, which peft imports, would load torch's compiler for its kernels of the CPU:
 # 3 s of each start, and a C++ compiler wanted later.
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
@@ -26,8 +29,11 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 ATTENTION = {"auto": None, "eager": "eager", "sdpa": "sdpa", "flash": "flash_attention_2"}  # by transformers' names
 
 
-def load_model(base: Base, quantization: str, precision: str = "float32", attention: str = "auto") -> Any:
-    """The base on the device. 4bit is NF4, its scales in 8 bits, with bfloat16 arithmetic, on CUDA and on the CPU.
+def load_model(
+    base: Base, quantization: str, precision: str = "float32", attention: str = "auto", device: str | None = None
+) -> Any:
+    """The base on `device`, if none is named on this process's own. 4bit is NF4, its scales in 8 bits, with bfloat16
+    arithmetic, on CUDA and on the CPU.
 
     Raises click.ClickException when the class is unknown, or a weight is missing, left over or of another shape:
     the layer would be a random one.
@@ -44,7 +50,7 @@ def load_model(base: Base, quantization: str, precision: str = "float32", attent
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
-    device = f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu"
+    device = device or (f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu")
     try:
         model, found = model_class(base).from_pretrained(
             base.folder,
