@@ -80,7 +80,7 @@ def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed:
             }
             for group in groups
         },
-        "worst": worst(sides["tuned"]),
+        **({"worst": found} if (found := worst(sides["tuned"])) else {}),  # DVC's plots stumble over an empty list
     }
     if tables := getattr(measures, "tables", None):
         report |= tables(adapter, *(sides[side] for side in SIDES))
