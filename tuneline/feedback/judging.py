@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from tuneline.feedback.gate_settings import gated_recipe, read_gate_settings
-from tuneline.feedback.store import DIMENSIONS, TASKS, Judgement, Store, Stored, Tally
+from tuneline.feedback.store import ACCEPTED, DIMENSIONS, REJECTED, TASKS, Judgement, Store, Stored, Tally
 from tuneline.locks import held
 from tuneline.measuring import task_judge
 from tuneline.pipeline import stage_options
@@ -118,7 +118,7 @@ def _judge(
     for one in due:
         if store.copied_by(one.number):  # no call for what is known
             none = Judgement({}, "", "none")
-            counts.rejected += store.judged(one.number, none, judging.min_score, clock()) == "rejected"
+            counts.rejected += store.judged(one.number, none, judging.min_score, clock()) == REJECTED
             continue
         try:
             requests = task_judge.requests(task, one.input, one.output, judging.rubrics[task], judging.window)
@@ -159,11 +159,9 @@ def _judge(
             continue
         scores = {name: float(said.scores[name]) for name in DIMENSIONS}
         judgement = Judgement(scores, said.reason, teacher.name, said.parts)
-        match store.judged(one.number, judgement, judging.min_score, clock(), calls):
-            case "accepted":
-                counts.accepted += 1
-            case "rejected":
-                counts.rejected += 1
+        state = store.judged(one.number, judgement, judging.min_score, clock(), calls)
+        counts.accepted += state == ACCEPTED
+        counts.rejected += state == REJECTED
 
 
 def _failed(

@@ -22,23 +22,12 @@ from recipes.succession.records.rules import (
 from recipes.succession.records.schema import flatten, read_master
 from recipes.succession.records.table import FACTS, read_never
 from tests.conftest import ROOT
+from tests.recipes.succession.making import record
 from tuneline.files import read_jsonl
 from tuneline.recipe.toon import decode
 
 RECIPE = ROOT / "recipes/succession"
 MASTER = read_master(RECIPE / "schema.json")
-
-
-def record(**leaves: Any) -> dict[str, Any]:
-    """`famille__defunt__nom="…"` → nested; lists are given whole."""
-    found: dict[str, Any] = {}
-    for path, value in leaves.items():
-        *above, name = path.split("__")
-        node = found
-        for step in above:
-            node = node.setdefault(step, {})
-        node[name] = value
-    return found
 
 
 # Rules: a record that keeps each one, and one that breaks it and no other

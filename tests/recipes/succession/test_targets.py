@@ -27,6 +27,7 @@ from recipes.succession.corpus.world import draw_world
 from recipes.succession.records.rules import broken
 from recipes.succession.records.schema import Master, flatten, path_of, read_master
 from tests.conftest import ROOT
+from tests.recipes.succession.making import record
 from tuneline.recipe.toon import VERSION, ToonError, decode, encode
 
 RECIPE = ROOT / "recipes/succession"
@@ -37,18 +38,6 @@ VALIDATOR = Draft202012Validator(
     json.loads((RECIPE / "schema.json").read_text("utf-8")), format_checker=FormatChecker(formats=["date"])
 )
 FREE = ("persona", "voice", "form", "length", "noise", "amounts", "dates", "complexity")
-
-
-def record(**leaves: Any) -> dict[str, Any]:
-    """`famille__defunt__nom="…"` → nested; lists are given whole."""
-    found: dict[str, Any] = {}
-    for path, value in leaves.items():
-        *above, name = path.split("__")
-        node = found
-        for step in above:
-            node = node.setdefault(step, {})
-        node[name] = value
-    return found
 
 
 def any_dimensions(rng: random.Random) -> Dimensions:
