@@ -1,0 +1,312 @@
+"""An adapter folder → a folder in the form of another tool, with its card, its hashes and what it answers."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from tuneline.exporting import gguf, llama, ollama, parity
+from tuneline.exporting.card import Form, write_card
+from tuneline.exporting.facts import Facts
+from tuneline.exporting.merging import own_dtype, write_merged
+from tuneline.exporting.parity import Answer, Asked, Parity, Side
+from tuneline.exporting.peft_folder import write_peft
+from tuneline.exporting.sums import SUMS, write_sums
+from tuneline.exporting.tokenizer import write_tokenizer
+from tuneline.files import Row, bar, say, whole_folder
+from tuneline.models.adapter import Adapter, read_adapter
+from tuneline.models.base import Base, read_base
+from tuneline.rendering.chat import Chat, load_chat
+from tuneline.rendering.lengths import AUTO, most_new_tokens
+from tuneline.rendering.preamble import Preamble
+
+FORMS = ("merged", "gguf", "ollama", "mlx", "peft")
+LEAST_EQUAL = 0.98  # of the answers of a form that holds the weights as they are
+SAME_WEIGHTS = ("merged", "peft", "mlx")
+OURS = "the adapter on its base, float32"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """`dtype`: of merged weights; auto is the base's own where it answers alike, else float32. `rows`: to compare; 0
+    compares nothing. `least_equal`: the share of equal answers from which an export is let out; None: LEAST_EQUAL for
+    forms that hold the weights as they are, none for the others."""
+
+    form: str
+    dtype: str = "auto"
+    outtype: str = gguf.OUTTYPES[0]
+    rows: int = 50
+    least_equal: float | None = None
+
+    @property
+    def least(self) -> float:
+        if self.least_equal is not None:
+            return self.least_equal
+        return LEAST_EQUAL if self.form in SAME_WEIGHTS else 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """An adapter with all that is asked of it. `rows`: test rows, of which `missing` says why there are none."""
+
+    folder: Path
+    adapter: Adapter
+    base: Base
+    chat: Chat
+    facts: Facts
+    asked: list[Asked]
+    missing: str
+    most: int
+
+
+def open_source(folder: Path, root: Path, facts: Facts, rows: Sequence[Row], missing: str) -> Source:
+    """`root`: of the checkout that has the base. Raises click.ClickException when the folder is no adapter of ours."""
+    adapter = read_adapter(folder)
+    base = read_base(root / adapter.base)
+    chat = load_chat(base, Preamble((folder / "system.md").read_text("utf-8").strip(), adapter.prefix))
+    spoken = [row for row in rows if "messages" in row]
+    if rows and not spoken:
+        missing = "the test rows are texts without a question"
+    most = most_new_tokens(facts.most if facts.most not in (None, AUTO) else AUTO, chat, spoken) if spoken else 256
+    return Source(folder, adapter, base, chat, facts, parity.ask_rows(chat, spoken), missing, most)
+
+
+def export(source: Source, wish: Wish, out: Path, force: bool) -> list[Parity]:
+    """Writes the folder `out` whole, or nothing.
+
+    Raises click.ClickException when `out` holds something else, the form cannot be made of this model, or what was made
+    answers otherwise.
+    """
+    check_out(out, force)
+    with whole_folder(out) as part:
+        found = WRITERS[wish.form](source, wish, part)
+        preamble = source.chat.preamble
+        card = write_card(
+            found.form, source.facts, source.adapter, source.base, preamble, found.parity, found.untold
+        )  # fmt: skip
+        (part / "README.md").write_text(card, encoding="utf-8")
+        (part / "system.md").write_text(f"{preamble.system}\n", encoding="utf-8")
+        shutil.copyfile(source.folder / "schema.json", part / "schema.json")
+        write_sums(part)
+    if not found.parity:
+        say(f"{out}: not compared: {found.untold}")
+    return found.parity
+
+
+def check_out(out: Path, force: bool) -> None:
+    """Raises click.ClickException when the folder holds something that no export has made."""
+    if out.exists() and not out.is_dir():
+        raise click.ClickException(f"{out} is a file; name a folder with --out")
+    if not force and out.is_dir() and any(out.iterdir()) and not (out / SUMS).is_file():
+        raise click.ClickException(f"{out} holds files that no export has written: name another folder, or say --force")
+
+
+@dataclass(frozen=True)
+class Made:
+    """`untold`: why nothing was compared, where nothing was."""
+
+    form: Form
+    parity: list[Parity]
+    untold: str = ""
+
+
+# What is compared
+
+
+def ours(source: Source) -> Iterator[tuple[str, list[Answer]]]:
+    """(against what, its answers): the adapter on the base at full precision, and on 4 bits if it was trained there."""
+    kinds = {"none": OURS}
+    if source.adapter.quantization != "none":
+        kinds[source.adapter.quantization] = (
+            f"the adapter on its base in {source.adapter.quantization}, as it was trained"
+        )
+    for quantization, against in kinds.items():
+        yield (
+            against,
+            parity.answer_here(
+                source.base, source.folder, quantization, source.chat.preamble, source.asked, source.most
+            ),
+        )
+
+
+def compared(source: Source, wish: Wish, side: Side, here: Sequence[tuple[str, list[Answer]]]) -> list[Parity]:
+    """Raises click.ClickException when too few answers are the first's of `here`."""
+    found = [
+        parity.compare(against, source.chat, source.asked, answers, side, source.most) for against, answers in here
+    ]  # fmt: skip
+    if found[0].share < wish.least:
+        raise TooFewEqual(
+            f"refused: {found[0].equal} of {found[0].rows} answers are equal to those of {OURS}, less than "
+            f"{wish.least:g}; {_way(wish)}"
+        )
+    return found
+
+
+class TooFewEqual(click.ClickException):
+    pass
+
+
+def _way(wish: Wish) -> str:
+    more = "--dtype float32 rounds nothing, " if wish.form == "merged" and wish.dtype not in ("auto", "float32") else ""
+    return f"{more}--least-equal {max(0.0, wish.least - 0.1):.2f} would let it out as it is"
+
+
+def _untold(source: Source, wish: Wish) -> str:
+    return "no row was to be asked (--rows 0)" if not wish.rows else source.missing
+
+
+# The forms
+
+
+def _merged(source: Source, wish: Wish, out: Path) -> Made:
+    dtypes = [wish.dtype]
+    if wish.dtype == "auto":
+        dtypes = list(dict.fromkeys([own_dtype(source.base), "float32"]))
+    here = list(ours(source)) if source.asked else []
+    for dtype in dtypes:
+        for file in out.iterdir():
+            file.unlink()
+        write_merged(source.folder, source.base, source.chat, source.most, dtype, out)
+        if not here:
+            return Made(_merged_form(source, dtype), [], _untold(source, wish))
+        try:
+            side = parity.Transformers(out, source.base, adapter=False)
+            return Made(_merged_form(source, dtype), compared(source, wish, side, here))
+        except TooFewEqual as error:
+            if dtype == dtypes[-1]:
+                raise
+            say(f"{dtype}, the base's own, {error.message.split(';')[0]}; float32 is taken")
+    raise AssertionError
+
+
+def _peft(source: Source, wish: Wish, out: Path) -> Made:
+    write_peft(source.folder, source.base, source.chat, source.most, out)
+    if not source.asked:
+        return Made(_peft_form(source), [], _untold(source, wish))
+    here = list(ours(source))
+    side = parity.Transformers(out, source.base, adapter=True)
+    return Made(_peft_form(source), compared(source, wish, side, here))
+
+
+def _gguf(source: Source, wish: Wish, out: Path) -> Made:
+    name = f"{source.facts.name}.{wish.outtype}.gguf"
+    found = _write_gguf(source, wish, out / name)
+    write_tokenizer(source.chat, source.base, out)
+    return Made(_gguf_form(source, name), *found)
+
+
+def _ollama(source: Source, wish: Wish, out: Path) -> Made:
+    name = f"{source.facts.name}.{wish.outtype}.gguf"
+    frame = ollama.find_frame(source.chat)
+    text = ollama.modelfile(name, frame, source.chat, source.base, source.most)
+    found = _write_gguf(source, wish, out / name)
+    (out / "Modelfile").write_text(text, encoding="utf-8")
+    if frame is None:
+        say("the chat template does more than Ollama's can be told: the Modelfile completes prompts that you render")
+    return Made(_ollama_form(source, frame is None), *found)
+
+
+def _write_gguf(source: Source, wish: Wish, file: Path) -> tuple[list[Parity], str]:
+    gguf.check_converter()
+    with TemporaryDirectory() as folder:
+        merged = Path(folder)
+        dtype = "float32" if wish.dtype == "auto" else wish.dtype
+        write_merged(source.folder, source.base, source.chat, source.most, dtype, merged)
+        gguf.write_gguf(merged, source.facts.name, wish.outtype, file)
+    if not source.asked:
+        return [], _untold(source, wish)
+    if not llama.is_installed():
+        return [], "llama.cpp is not here; `make .venv/export` brings it"
+    here = list(ours(source))
+    with llama.serve(file, source.base.context, source.chat.stop_ids) as side:
+        gguf.check_tokens(side, source.chat.backend, _texts(source))
+        return compared(source, wish, side, here), ""
+
+
+def _texts(source: Source) -> Iterator[str]:
+    """What the tokenizers are compared on: each row's prompt, and all that its messages say."""
+    for one in bar("tokens", source.asked):
+        yield one.text
+        yield from (message["content"] for message in one.row["messages"] if message["content"])
+
+
+def _mlx(source: Source, wish: Wish, out: Path) -> Made:
+    try:
+        from tuneline.exporting.mlx import write_mlx
+    except ImportError:
+        raise click.ClickException("the mlx form is not in this version: take --to peft") from None
+    write_mlx(source.folder, source.base, out)
+    write_tokenizer(source.chat, source.base, out)
+    return Made(_mlx_form(source), [], "mlx-lm is asked by `tuneline adapter convert`'s own tests")
+
+
+WRITERS: dict[str, Callable[[Source, Wish, Path], Made]] = {
+    "merged": _merged,
+    "gguf": _gguf,
+    "ollama": _ollama,
+    "mlx": _mlx,
+    "peft": _peft,
+}
+
+
+# What the card says of each
+
+
+_ASK = """from transformers import AutoTokenizer
+{imports}
+folder = "."  # this one
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = {load}
+messages = [{system}{{"role": "user", "content": {prefix}"your question"}}]
+given = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+made = model.generate(**given)[0, given["input_ids"].shape[1]:]
+print(tokenizer.decode(made, skip_special_tokens=True))"""
+
+
+def _ask(source: Source, imports: str, load: str) -> str:
+    preamble = source.chat.preamble
+    system = '{"role": "system", "content": open("system.md").read().strip()}, ' if preamble.system else ""
+    prefix = f"{f'{preamble.prefix}{chr(10)}{chr(10)}'!r} + " if preamble.prefix else ""
+    return _ASK.format(imports=imports, load=load, system=system, prefix=prefix)
+
+
+def _merged_form(source: Source, dtype: str) -> Form:
+    quantized = ""
+    if source.adapter.quantization != "none":
+        quantized = (
+            " It was trained on the base in 4 bits, and is merged into the base as it was before: the error of the "
+            "4 bits, under which it was trained and measured, is gone, so that single answers differ."
+        )
+    what = f"A LoRA adapter merged into its base, {dtype}: it needs nothing but transformers.{quantized}"
+    load = "AutoModelForCausalLM.from_pretrained(folder)"
+    return Form("transformers", "merge", what, _ask(source, "from transformers import AutoModelForCausalLM\n", load))
+
+
+def _peft_form(source: Source) -> Form:
+    load = "AutoPeftModelForCausalLM.from_pretrained(folder)"
+    asked = _ask(source, "from peft import AutoPeftModelForCausalLM\n", load)
+    return Form("peft", "adapter", f"A LoRA adapter of PEFT, on {source.base.name}.", asked)
+
+
+def _gguf_form(source: Source, name: str) -> Form:
+    asked = f"llama-server --model {name} --ctx-size {source.base.context} --jinja --temp 0"
+    what = "A LoRA adapter merged into its base, as a GGUF file for llama.cpp and what is built on it."
+    return Form("gguf", "quantized", what, asked, "sh")
+
+
+def _ollama_form(source: Source, raw: bool) -> Form:
+    name = source.facts.name.replace("_", "-")
+    asked = f"ollama create {name} -f Modelfile\nollama run {name} 'your question'"
+    what = "A LoRA adapter merged into its base, as a GGUF file with a Modelfile for Ollama, which was not run here."
+    if raw:
+        asked = f"ollama create {name} -f Modelfile   # asked by /api/generate with raw: true, and a rendered prompt"
+        what += " Its chat template does more than Ollama's can be told: render prompts with the tokenizer of the base."
+    return Form("gguf", "quantized", what, asked, "sh")
+
+
+def _mlx_form(source: Source) -> Form:
+    asked = "mlx_lm.generate --model <the base> --adapter-path . --prompt 'your question'"
+    return Form("mlx", "adapter", "A LoRA adapter of mlx-lm.", asked, "sh")

@@ -1,0 +1,183 @@
+"""Does an export answer as the adapter does here? Test rows are asked on both sides, greedily and in float32.
+
+Tokens are compared, not texts: one answer is equal when each of its tokens is. Beside that, at each place of an answer
+the log-probabilities of the likeliest tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tuneline.files import Row, bar
+from tuneline.models.base import Base
+from tuneline.rendering.chat import Chat
+from tuneline.rendering.preamble import Preamble
+
+LIKELIEST = 10  # tokens compared at each place
+BATCH = 16  # rows
+Likeliest = list[dict[int, float]]  # a place of the answer → token → natural logarithm of its probability
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One row as it is asked here: the prompt's text and ids."""
+
+    row: Row
+    text: str
+    ids: list[int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The tokens of an answer without its end, and the likeliest at each of its places, the end's among them."""
+
+    ids: list[int]
+    likeliest: Likeliest
+
+
+class Side(Protocol):
+    """Who is asked. `tool`: its name and version."""
+
+    tool: str
+
+    def answer(self, asked: Sequence[Asked], most: int, ours: Sequence[Answer] | None) -> list[Answer]:
+        """With `ours`, the places are those of our answer, as far as this side can be led along it."""
+
+    def prompt(self, messages: Sequence[Row], tools: Sequence[Row] | None) -> str:
+        """As the side itself writes it, by the chat template that it was given."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """`equal` and `prompts`: of `rows`, how many answers and prompts are the same. `difference`: the largest of a
+    log-probability; None where no place could be compared."""
+
+    against: str
+    tool: str
+    rows: int
+    equal: int
+    prompts: int
+    difference: float | None
+
+    @property
+    def share(self) -> float:
+        return self.equal / self.rows
+
+
+def ask_rows(chat: Chat, rows: Sequence[Row]) -> list[Asked]:
+    texts = [chat.prompt(row["messages"][:-1], row.get("tools")) for row in rows]
+    return [
+        Asked(row, text, chat.backend.encode(text, add_special_tokens=False).ids)
+        for row, text in zip(rows, texts, strict=True)
+    ]
+
+
+def compare(against: str, chat: Chat, asked: Sequence[Asked], ours: Sequence[Answer], other: Side, most: int) -> Parity:
+    theirs = other.answer(asked, most, ours)
+    differences = [
+        abs(mine[token] - place[token])
+        for our, their in zip(ours, theirs, strict=True)
+        for mine, place in zip(our.likeliest, their.likeliest, strict=False)
+        for token in mine.keys() & place.keys()
+    ]
+    given = [chat.preamble.before(one.row["messages"][:-1]) for one in asked]
+    prompts = [other.prompt(said, one.row.get("tools")) for said, one in zip(given, asked, strict=True)]
+    return Parity(
+        against,
+        other.tool,
+        len(asked),
+        sum(our.ids == their.ids for our, their in zip(ours, theirs, strict=True)),
+        sum(one.text == text for one, text in zip(asked, prompts, strict=True)),
+        round(max(differences), 6) if differences else None,
+    )
+
+
+def answer_here(
+    base: Base, adapter: Path, quantization: str, preamble: Preamble, asked: Sequence[Asked], most: int
+) -> list[Answer]:
+    """As `tuneline predict` answers on a CPU: the adapter on its base, which is on 4 bits where it is told so."""
+    from tuneline.answering.predictor import Predictor
+
+    predictor = Predictor("cuda", base, quantization, "float32", preamble, adapter)
+    with bar("ours", total=len(asked)) as done:
+        answers = predictor.writer.generate(
+            predictor.model, [one.ids for one in asked], most, predictor.chat.stop_ids, BATCH, None, done.update
+        )
+    return [
+        Answer(ids, likeliest(predictor.model, one.ids, ids)) for one, ids in zip(asked, answers, strict=True)
+    ]  # fmt: skip
+
+
+def likeliest(model: Any, prompt: list[int], answer: list[int]) -> Likeliest:
+    """By one pass of a model of transformers over the prompt and the answer after it."""
+    import torch
+
+    with torch.inference_mode():
+        ids = torch.tensor([prompt + answer], device=model.device)
+        kept = model(input_ids=ids, use_cache=False, logits_to_keep=len(answer) + 1).logits[0].float()
+        found = torch.log_softmax(kept, -1).topk(min(LIKELIEST, kept.shape[-1]))
+    rows = zip(found.indices.tolist(), found.values.tolist(), strict=True)
+    return [dict(zip(tokens, values, strict=True)) for tokens, values in rows]
+
+
+class Transformers:
+    """A model folder, or a PEFT folder, by transformers and peft alone."""
+
+    def __init__(self, folder: Path, base: Base, adapter: bool) -> None:
+        import peft
+        import torch
+        import transformers
+        from transformers import AutoTokenizer, GenerationConfig
+
+        from tuneline.backends.cuda import model_class
+
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer.padding_side = "left"
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        where = {"dtype": torch.float32, "device_map": {"": "cuda:0" if torch.cuda.is_available() else "cpu"}}
+        if adapter:
+            loaded = model_class(base).from_pretrained(base.folder, **where)
+            self.model = peft.PeftModel.from_pretrained(loaded, str(folder))
+        else:
+            self.model = model_class(base).from_pretrained(folder, **where)
+        self.config = GenerationConfig.from_pretrained(folder)
+        self.model.eval()
+        name = f"peft {peft.__version__} on " if adapter else ""
+        self.tool = f"{name}transformers {transformers.__version__}"
+
+    def prompt(self, messages: Sequence[Row], tools: Sequence[Row] | None) -> str:
+        return self.tokenizer.apply_chat_template(messages, tools, add_generation_prompt=True, tokenize=False)
+
+    def answer(self, asked: Sequence[Asked], most: int, ours: Sequence[Answer] | None) -> list[Answer]:
+        order = sorted(range(len(asked)), key=lambda at: len(asked[at].ids))
+        answers: dict[int, list[int]] = {}
+        with bar("exported", total=len(asked)) as done:
+            for start in range(0, len(order), BATCH):
+                places = order[start : start + BATCH]
+                found = self._generate([asked[at].text for at in places], most)
+                answers |= dict(zip(places, found, strict=True))
+                done.update(len(places))
+        led = [answer.ids for answer in ours] if ours else [answers[at] for at in range(len(asked))]
+        return [
+            Answer(answers[at], likeliest(self.model, one.ids, led[at])) for at, one in enumerate(asked)
+        ]  # fmt: skip
+
+    def _generate(self, texts: list[str], most: int) -> list[list[int]]:
+        import torch
+
+        given = self.tokenizer(texts, padding=True, add_special_tokens=False, return_tensors="pt")
+        given = {key: given[key].to(self.model.device) for key in ("input_ids", "attention_mask")}
+        self.config.max_new_tokens = most
+        with torch.inference_mode():
+            made = self.model.generate(**given, generation_config=self.config)
+        stop = self.config.eos_token_id
+        return [until(row, stop) for row in made[:, given["input_ids"].shape[1] :].tolist()]
+
+
+def until(ids: Sequence[int], stop: int | Sequence[int]) -> list[int]:
+    """Up to the first token that ends an answer."""
+    stops = {stop} if isinstance(stop, int) else set(stop)
+    end = next((at for at, token in enumerate(ids) if token in stops), len(ids))
+    return list(ids[:end])
