@@ -85,8 +85,8 @@ def _block(text: str) -> str:
 
 def _parity(parity: Sequence[Parity]) -> str:
     lines = [
-        "Test rows were asked on both sides, greedily, and the answers compared token by token; at each place of an "
-        "answer the log-probabilities of the ten likeliest tokens. A prompt is the same where this form's chat "
+        "Test rows were asked on both sides, greedily, and the answers compared to the letter; at each place of "
+        "ours the log-probabilities of the ten likeliest tokens. A prompt is the same where this form's chat "
         "template writes the text that the adapter was trained on.",
         "",
         "| by | against | rows | equal answers | largest difference of a log-probability | same prompts |",

@@ -221,7 +221,7 @@ def _write_gguf(source: Source, wish: Wish, file: Path) -> tuple[list[Parity], s
     if not llama.is_installed():
         return [], "llama.cpp is not here; `make .venv/export` brings it"
     here = list(ours(source))
-    with llama.serve(file, source.base.context, source.chat.stop_ids) as side:
+    with llama.serve(file, source.base.context) as side:
         gguf.check_tokens(side, source.chat.backend, _texts(source))
         return compared(source, wish, side, here), ""
 

@@ -25,7 +25,7 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def serve(gguf: Path, context: int, stop: Sequence[int]) -> Iterator["Llama"]:
+def serve(gguf: Path, context: int) -> Iterator["Llama"]:
     """A server of its own process: what it prints is its own, and a model that fails takes nothing with it.
 
     Raises click.ClickException when llama.cpp does not load the file.
@@ -38,16 +38,16 @@ def serve(gguf: Path, context: int, stop: Sequence[int]) -> Iterator["Llama"]:
             line = next((line for line in process.stdout if line.startswith("http://")), "")
             if not line:
                 raise click.ClickException(f"llama.cpp does not load {gguf.name}: it ended with {process.wait()}")
-            yield Llama(line.strip(), stop)
+            yield Llama(line.strip())
         finally:
             process.kill()
 
 
 class Llama:
-    """One model behind its server. `stop`: tokens that end an answer."""
+    """One model behind its server."""
 
-    def __init__(self, url: str, stop: Sequence[int]) -> None:
-        self.url, self.stop, self.tool = url, stop, f"llama.cpp of xllamacpp {metadata.version('xllamacpp')}"
+    def __init__(self, url: str) -> None:
+        self.url, self.tool = url, f"llama.cpp of xllamacpp {metadata.version('xllamacpp')}"
 
     def tokens(self, text: str) -> list[int]:
         """Of a text in which special tokens are spelled out; none is added."""
@@ -57,32 +57,32 @@ class Llama:
         given = {"messages": messages} | ({"tools": tools} if tools else {})
         return self._post("/apply-template", **given)["prompt"]
 
-    def answer(self, asked: Sequence["Asked"], most: int, ours: Sequence["Answer"] | None) -> list["Answer"]:
+    def answer(self, asked: Sequence["Asked"], most: int, ours: Sequence["Answer"]) -> list["Answer"]:
         from tuneline.files import bar
 
-        led = ours or [None] * len(asked)
-        return [self._answer(one, most, our) for one, our in zip(bar("llama.cpp", asked), led, strict=True)]
+        return [self._answer(one, most, our) for one, our in zip(bar("llama.cpp", asked), ours, strict=True)]
 
-    def _answer(self, one: "Asked", most: int, ours: "Answer | None") -> "Answer":
-        from tuneline.exporting.parity import LIKELIEST, Answer, until
+    def _answer(self, one: "Asked", most: int, ours: "Answer") -> "Answer":
+        from tuneline.exporting.parity import LIKELIEST, Answer
 
-        said = self._post(
-            "/completion", prompt=one.ids, n_predict=most, temperature=0, top_k=1, n_probs=LIKELIEST, cache_prompt=False
-        )  # fmt: skip
-        steps = said.get("completion_probabilities", [])
-        ids = until([step["id"] for step in steps], self.stop)
-        along = ids if ours is None else ours.ids
-        same = next(
-            (at for at, (a, b) in enumerate(zip(ids, along, strict=False)) if a != b), min(len(ids), len(along))
-        )
-        places = [{top["id"]: top["logprob"] for top in step["top_logprobs"]} for step in steps[: same + 1]]
-        return Answer(ids, places)
+        greedy = {"temperature": 0, "top_k": 1, "n_probs": LIKELIEST, "cache_prompt": False}
+        said = self._post("/completion", prompt=one.ids, n_predict=most, **greedy)
+        steps = said.get("completion_probabilities", [])  # none of a token that ends within a letter
+        same = shared([step["id"] for step in steps], ours.ids)
+        places = [{top["id"]: top["logprob"] for top in step["top_logprobs"]} for step in steps[:same]]
+        return Answer(said["content"], [], places)
 
     def _post(self, path: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
+
+
+def shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    ends = (at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    return next(ends, min(len(first), len(second)))
 
 
 def main(gguf: str, context: str) -> None:
@@ -93,7 +93,9 @@ def main(gguf: str, context: str) -> None:
     params.n_ctx = int(context)
     params.n_parallel = 1
     params.use_jinja = True
-    params.cpuparams.n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    params.cpuparams.n_threads = int(
+        os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)
+    )  # its threads wait by spinning
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     while os.getppid() != 1:  # who started it may have been killed

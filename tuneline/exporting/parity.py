@@ -1,7 +1,7 @@
 """Does an export answer as the adapter does here? Test rows are asked on both sides, greedily and in float32.
 
-Tokens are compared, not texts: one answer is equal when each of its tokens is. Beside that, at each place of an answer
-the log-probabilities of the likeliest tokens.
+An answer is equal when its text is, to the letter. Beside that, at each place of our answer, as far as the other side
+can be led along it, the log-probabilities of the likeliest tokens are compared.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """The tokens of an answer without its end, and the likeliest at each of its places, the end's among them."""
+    """`ids`: of ours, without its end. `likeliest`: at each of its places, the end's among them."""
 
+    text: str
     ids: list[int]
     likeliest: Likeliest
 
@@ -41,8 +42,8 @@ class Side(Protocol):
 
     tool: str
 
-    def answer(self, asked: Sequence[Asked], most: int, ours: Sequence[Answer] | None) -> list[Answer]:
-        """With `ours`, the places are those of our answer, as far as this side can be led along it."""
+    def answer(self, asked: Sequence[Asked], most: int, ours: Sequence[Answer]) -> list[Answer]:
+        """The places are those of our answer, as far as this side can be led along it."""
 
     def prompt(self, messages: Sequence[Row], tools: Sequence[Row] | None) -> str:
         """As the side itself writes it, by the chat template that it was given."""
@@ -87,7 +88,7 @@ def compare(against: str, chat: Chat, asked: Sequence[Asked], ours: Sequence[Ans
         against,
         other.tool,
         len(asked),
-        sum(our.ids == their.ids for our, their in zip(ours, theirs, strict=True)),
+        sum(our.text == their.text for our, their in zip(ours, theirs, strict=True)),
         sum(one.text == text for one, text in zip(asked, prompts, strict=True)),
         round(max(differences), 6) if differences else None,
     )
@@ -104,9 +105,11 @@ def answer_here(
         answers = predictor.writer.generate(
             predictor.model, [one.ids for one in asked], most, predictor.chat.stop_ids, BATCH, None, done.update
         )
+    told = predictor.chat.tokenizer.batch_decode(answers, skip_special_tokens=True)
     return [
-        Answer(ids, likeliest(predictor.model, one.ids, ids)) for one, ids in zip(asked, answers, strict=True)
-    ]  # fmt: skip
+        Answer(text, ids, likeliest(predictor.model, one.ids, ids))
+        for one, text, ids in zip(asked, told, answers, strict=True)
+    ]
 
 
 def likeliest(model: Any, prompt: list[int], answer: list[int]) -> Likeliest:
@@ -150,21 +153,21 @@ class Transformers:
     def prompt(self, messages: Sequence[Row], tools: Sequence[Row] | None) -> str:
         return self.tokenizer.apply_chat_template(messages, tools, add_generation_prompt=True, tokenize=False)
 
-    def answer(self, asked: Sequence[Asked], most: int, ours: Sequence[Answer] | None) -> list[Answer]:
+    def answer(self, asked: Sequence[Asked], most: int, ours: Sequence[Answer]) -> list[Answer]:
         order = sorted(range(len(asked)), key=lambda at: len(asked[at].ids))
-        answers: dict[int, list[int]] = {}
+        texts: dict[int, str] = {}
         with bar("exported", total=len(asked)) as done:
             for start in range(0, len(order), BATCH):
                 places = order[start : start + BATCH]
                 found = self._generate([asked[at].text for at in places], most)
-                answers |= dict(zip(places, found, strict=True))
+                texts |= dict(zip(places, found, strict=True))
                 done.update(len(places))
-        led = [answer.ids for answer in ours] if ours else [answers[at] for at in range(len(asked))]
         return [
-            Answer(answers[at], likeliest(self.model, one.ids, led[at])) for at, one in enumerate(asked)
-        ]  # fmt: skip
+            Answer(texts[at], [], likeliest(self.model, one.ids, our.ids))
+            for at, (one, our) in enumerate(zip(asked, ours, strict=True))
+        ]
 
-    def _generate(self, texts: list[str], most: int) -> list[list[int]]:
+    def _generate(self, texts: list[str], most: int) -> list[str]:
         import torch
 
         given = self.tokenizer(texts, padding=True, add_special_tokens=False, return_tensors="pt")
@@ -172,12 +175,4 @@ class Transformers:
         self.config.max_new_tokens = most
         with torch.inference_mode():
             made = self.model.generate(**given, generation_config=self.config)
-        stop = self.config.eos_token_id
-        return [until(row, stop) for row in made[:, given["input_ids"].shape[1] :].tolist()]
-
-
-def until(ids: Sequence[int], stop: int | Sequence[int]) -> list[int]:
-    """Up to the first token that ends an answer."""
-    stops = {stop} if isinstance(stop, int) else set(stop)
-    end = next((at for at, token in enumerate(ids) if token in stops), len(ids))
-    return list(ids[:end])
+        return self.tokenizer.batch_decode(made[:, given["input_ids"].shape[1] :], skip_special_tokens=True)
