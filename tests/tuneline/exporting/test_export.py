@@ -1,0 +1,290 @@
+"""`tuneline export`: each form is loaded by its own tool, from another folder, and answers as the adapter does here."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from tests.conftest import ROOT
+from tests.small_adapter import SYSTEM, write_small_adapter, write_test_rows
+from tests.small_base import write_class_base, write_small_base
+from tuneline.exporting import gguf, llama
+from tuneline.exporting.commands import export
+from tuneline.exporting.sums import SUMS, folder_hash
+from tuneline.files import write_json
+
+NAMED = "models/small"
+no_gguf = pytest.mark.skipif(
+    not (gguf.converter() and llama.is_installed()), reason="the converter and llama.cpp: `make .venv/export`"
+)
+
+
+def lock(adapter: Path) -> dict:
+    """What DVC would have written of the training."""
+    made = {"path": f"adapters/{adapter.name}", "md5": folder_hash(adapter), "hash": "md5", "size": 1}
+    cmd = "python -m stages.train_cuda --tokens data/dock/tokens --learning-rate 0.5 --rank 4"
+    deps = [{"path": "data/dock/tokens", "md5": "0123abcd.dir"}, {"path": "tuneline/files.py", "md5": "44"}]
+    trim = {"cmd": "python -m stages.trim --recipe recipes/quays --base b", "deps": [], "outs": []}
+    predict = {"cmd": "python -m stages.predict --max-new-tokens 9"}
+    train = {"cmd": cmd, "deps": deps, "outs": [made]}
+    return {"stages": {"train@dock": train, "trim@dock": trim, "predict@dock": predict}}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base, an adapter `dock` of a relative path, its test rows, dvc.lock, evaluation and recipe."""
+    root = tmp_path_factory.mktemp("a checkout")
+    write_small_base(root / NAMED)
+    before = Path.cwd()
+    os.chdir(root)
+    adapter = write_small_adapter(Path("adapters/dock"), Path(NAMED))
+    write_test_rows(Path("data/dock/split/test.jsonl"))
+    Path("dvc.lock").write_text(yaml.safe_dump(lock(adapter)), encoding="utf-8")
+    write_json(Path("metrics/dock/eval.json"), {"base": {"exact": 0.0}, "tuned": {"exact": 0.5}})
+    write_json(Path("metrics/dock/report.json"), {"rows": 4, "intervals": {"tuned": {"exact": [0.25, 0.75]}}})
+    (root / "recipes/quays/source").mkdir(parents=True)
+    (root / "recipes/quays/README.md").write_text("# quays: where a ship lies\n", encoding="utf-8")
+    (root / "recipes/quays/source/external.yaml").write_text("licence: CC-BY-4.0\n", encoding="utf-8")
+    os.chdir(before)
+    return root
+
+
+@pytest.fixture
+def inside(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(checkout)
+    return checkout
+
+
+def run(*words: object, fails: bool = False) -> str:
+    """What is said, in one line: it is folded for the terminal."""
+    done = CliRunner().invoke(export, [str(word) for word in words])
+    assert done.exit_code == int(fails), done.output
+    return " ".join(done.output.split())
+
+
+def head(folder: Path) -> tuple[dict, str]:
+    """(the card's front matter, its text)."""
+    _, front, text = (folder / "README.md").read_text("utf-8").split("---\n", 2)
+    return yaml.safe_load(front), text
+
+
+def check_sums(folder: Path) -> None:
+    lines = (folder / SUMS).read_text("utf-8").splitlines()
+    told = dict(reversed(line.split("  ")) for line in lines)
+    there = {path.name for path in folder.iterdir()} - {SUMS}
+    assert set(told) == there
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in told.items())
+
+
+@pytest.fixture(scope="module")
+def merged(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("elsewhere") / "merged"
+    before = Path.cwd()
+    os.chdir(checkout)
+    said = run("dock", "--to", "merged", "--out", out)
+    os.chdir(before)
+    assert "4 of 4 answers equal" in said and "4 of 4 prompts as they were trained" in said
+    return out
+
+
+def test_merged_weights_are_the_base_and_the_adapter(merged: Path, inside: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tuneline.backends.cuda import load_adapter, load_model
+    from tuneline.models.base import read_base
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(merged), AutoTokenizer.from_pretrained(merged)
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": "où?"}]
+    ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")["input_ids"]
+    ours = load_adapter(load_model(read_base(Path(NAMED)), "none"), Path("adapters/dock"))
+    with torch.inference_mode():
+        assert torch.allclose(model(ids).logits, ours(ids).logits, atol=1e-5)
+    assert model.generation_config.max_new_tokens == 9 and model.generation_config.do_sample is False
+
+
+def test_the_card_and_the_hashes_of_an_export(merged: Path, checkout: Path) -> None:
+    front, text = head(merged)
+    assert front["library_name"] == "transformers" and front["license"] == "cc0-1.0"
+    for told in (
+        "where a ship lies",
+        "`0123abcd.dir`",
+        "learning-rate 0.5",
+        "0.500 [0.250, 0.750]",
+        "CC-BY-4.0",
+        SYSTEM,
+    ):
+        assert told in text
+    assert "files.py" not in text and "| 4 | 4 (1.00) |" in text
+    check_sums(merged)
+    written = b"".join(path.read_bytes() for path in merged.iterdir() if path.suffix != ".safetensors")
+    assert str(checkout).encode() not in written and str(merged.parent).encode() not in written
+
+
+def test_the_question_of_the_card_is_answered(
+    merged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    _, text = head(merged)
+    monkeypatch.chdir(merged)
+    exec(text.split("```python\n")[1].split("```")[0], {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_same_adapter_gives_the_same_bytes(merged: Path, inside: Path, tmp_path: Path) -> None:
+    run("adapters/dock", "--to", "merged", "--out", tmp_path / "again")
+    assert (tmp_path / "again" / SUMS).read_bytes() == (merged / SUMS).read_bytes()
+
+
+def test_peft_reads_the_export_and_the_adapter_from_any_folder(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from peft import AutoPeftModelForCausalLM, PeftModel
+    from transformers import AutoModelForCausalLM
+
+    run("dock", "--to", "peft", "--out", tmp_path / "plain", "--rows", "2")
+    monkeypatch.chdir(tmp_path)
+    auto = AutoPeftModelForCausalLM.from_pretrained("plain")
+    on_base = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(inside / NAMED), inside / "adapters/dock")
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.inference_mode():
+        assert torch.equal(auto(ids).logits, on_base(ids).logits)
+    assert json.loads(Path("plain/adapter_config.json").read_text("utf-8"))["base_model_name_or_path"] == str(
+        inside / NAMED
+    )
+    front, _ = head(tmp_path / "plain")
+    assert front["library_name"] == "peft"
+    check_sums(tmp_path / "plain")
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in (tmp_path / "plain").iterdir())
+
+
+# What is refused
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(inside: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("a thesis", encoding="utf-8")
+    said = run("dock", "--to", "peft", "--out", tmp_path, fails=True)
+    assert "--force" in said and [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_force_and_a_former_export_are_replaced(inside: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine").write_text("a draft", encoding="utf-8")
+    run("dock", "--to", "peft", "--out", out, "--rows", 0, "--force")
+    assert not (out / "mine").exists()
+    said = run("dock", "--to", "peft", "--out", out, "--rows", 0)
+    assert "not compared: no row was to be asked" in said
+    assert "Not compared" in head(out)[1]
+
+
+def test_weights_that_answer_otherwise_are_refused(inside: Path, tmp_path: Path) -> None:
+    words = ("dock", "--to", "merged", "--dtype", "bfloat16")
+    said = run(*words, "--out", tmp_path / "out", fails=True)
+    assert "refused" in said and "--dtype float32" in said and not (tmp_path / "out").exists()
+    run(*words, "--out", tmp_path / "out", "--least-equal", 0)
+    config = json.loads((tmp_path / "out/config.json").read_text("utf-8"))
+    assert config["dtype"] == "bfloat16"
+
+
+def test_the_own_precision_of_a_base_gives_way_where_it_answers_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    monkeypatch.chdir(tmp_path)
+    base = write_small_base(Path("half"))
+    AutoModelForCausalLM.from_pretrained(base, dtype="bfloat16").save_pretrained(base)
+    write_small_adapter(Path("adapters/dock"), base)
+    write_test_rows(Path("data/dock/split/test.jsonl"))
+    said = run("dock", "--to", "merged", "--out", "out")
+    assert "bfloat16" in said and "float32 is taken" in said
+    assert json.loads(Path("out/config.json").read_text("utf-8"))["dtype"] == "float32"
+    assert "what it was trained on is not known here" in head(Path("out"))[1]
+
+
+def test_an_adapter_of_four_bits_is_merged_into_the_whole_base(tmp_path: Path, inside: Path) -> None:
+    adapter = write_small_adapter(tmp_path / "fine", Path(NAMED), quantization="4bit", prefix="Say:")
+    words = ("--to", "merged", "--test", "data/dock/split/test.jsonl", "--rows", 2)
+    said = run(adapter, *words, "--out", tmp_path / "out")
+    assert "2 of 2 answers equal to the adapter on its base, float32" in said
+    assert "in 4bit, as it was trained" in said
+    _, text = head(tmp_path / "out")
+    assert "trained on the base in 4 bits" in text and "Say:" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("nobody", "--to", "peft"), "dock"),
+        (("dock", "--to", "mlx"), "peft"),
+        (("recipes", "--to", "peft"), "no adapter"),
+    ],
+)
+def test_what_there_is_none_of(words: tuple, told: str, inside: Path, tmp_path: Path) -> None:
+    said = run(*words, "--out", tmp_path / "out", fails=True)
+    assert told in said and not (tmp_path / "out").exists()
+
+
+def test_rows_that_are_missing_are_told(inside: Path, tmp_path: Path) -> None:
+    adapter = write_small_adapter(tmp_path / "lone", Path(NAMED))
+    said = run(adapter, "--to", "peft", "--out", tmp_path / "out")
+    assert "dvc pull data/lone/split/test.jsonl" in said
+
+
+# Other classes, through the same door
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "phi3"])
+@pytest.mark.parametrize("variant", ["plain", "dora"])
+def test_other_classes_are_merged(kind: str, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = write_class_base(Path("base"), kind)
+    write_small_adapter(Path("adapters/dock"), base, variant=variant)
+    write_test_rows(Path("rows.jsonl"), 2)
+    said = run("dock", "--to", "merged", "--test", "rows.jsonl", "--out", "out")
+    assert "2 of 2 answers equal" in said
+
+
+# GGUF
+
+
+@no_gguf
+def test_llama_cpp_answers_by_the_gguf_file(inside: Path, tmp_path: Path) -> None:
+    words = ("--to", "ollama", "--outtype", "f32", "--out", tmp_path / "out", "--rows", 2, "--least-equal", 0.5)
+    said = run("dock", *words)
+    assert "by llama.cpp" in said and "2 of 2 prompts" in said
+    modelfile = (tmp_path / "out/Modelfile").read_text("utf-8")
+    assert modelfile.startswith("FROM ./dock.f32.gguf\n") and f'SYSTEM """{SYSTEM}"""' in modelfile
+    assert (tmp_path / "out/dock.f32.gguf").is_file() and head(tmp_path / "out")[0]["library_name"] == "gguf"
+    check_sums(tmp_path / "out")
+
+
+@no_gguf
+def test_a_tokenizer_that_llama_cpp_has_no_name_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = write_small_base(Path("base"))
+    tokenizer = json.loads((base / "tokenizer.json").read_text("utf-8"))
+    tokenizer["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"..|\s+"
+    (base / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    write_small_adapter(Path("adapters/dock"), base)
+    said = run("dock", "--to", "gguf", "--out", "out", fails=True)
+    assert "export it as merged" in said and not Path("out").exists()
+
+
+def test_a_converter_that_is_not_there_is_named(inside: Path, tmp_path: Path) -> None:
+    if gguf.converter():
+        pytest.skip("it is here")
+    said = run("dock", "--to", "gguf", "--out", tmp_path / "out", fails=True)
+    assert ".venv/export" in said and not (tmp_path / "out").exists()
+
+
+def test_every_form_is_a_choice() -> None:
+    from tuneline.exporting.export import FORMS, WRITERS
+
+    assert set(FORMS) == set(WRITERS) == set(export.params[1].type.choices)
+    assert (ROOT / "docs/export.md").is_file()
