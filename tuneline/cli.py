@@ -11,6 +11,7 @@ import click
 
 from tuneline.comparing.commands import diff, experiments
 from tuneline.feedback.commands import feedback
+from tuneline.measuring.commands import judge
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
 from tuneline.retraining.commands import models, watch
@@ -272,7 +273,7 @@ def _dvc(*words: str) -> None:
         raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
 
 
-for command in (diff, experiments, feedback, instructions, watch, models):
+for command in (diff, experiments, feedback, instructions, judge, watch, models):
     main.add_command(command)
 
 if __name__ == "__main__":
