@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from tuneline.comparing.commands import diff, experiments
+from tuneline.exporting.convert import adapter_commands
 from tuneline.feedback.commands import feedback
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
@@ -272,7 +273,7 @@ def _dvc(*words: str) -> None:
         raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
 
 
-for command in (diff, experiments, feedback, instructions, watch, models):
+for command in (adapter_commands, diff, experiments, feedback, instructions, watch, models):
     main.add_command(command)
 
 if __name__ == "__main__":
