@@ -8,6 +8,7 @@ has to have its place there.
 """
 
 import json
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,12 +76,13 @@ def read_peft(source: Path, model: Any) -> Lora:
     config = LoraConfig.from_pretrained(str(source))
     config.init_lora_weights = False  # its weights are in the file
     try:
-        inject_adapter_in_model(config, model, low_cpu_mem_usage=True)
+        with warnings.catch_warnings(action="ignore"):  # of what merging would mean
+            inject_adapter_in_model(config, model, low_cpu_mem_usage=True)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise click.ClickException(f"{source}: PEFT: {one_line(error)}") from None
     layers = {path: part for path, part in model.named_modules() if isinstance(part, LoraLayer)}
     _check_linear(source, {path: part.get_base_layer() for path, part in layers.items()}, torch.nn.Linear)
-    weights = {name.removeprefix(PREFIX): value for name, value in _read_weights(source / WEIGHTS).items()}
+    weights = _todays_names(_read_weights(source / WEIGHTS), config, model)
     places = get_peft_model_state_dict(model, save_embedding_layers=False)
     _check_places(source, weights, {name: tuple(value.shape) for name, value in places.items()})
     updates = {
@@ -93,6 +95,16 @@ def read_peft(source: Path, model: Any) -> Lora:
         for path, part in layers.items()
     }
     return Lora(updates, config.lora_dropout)
+
+
+def _todays_names(weights: dict[str, Any], config: Any, model: Any) -> dict[str, Any]:
+    """Without PREFIX. transformers renamed modules of some models, and PEFT still reads adapters from before that."""
+    import torch
+    from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers
+
+    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
+    tensors = convert_peft_adapter_state_dict_for_transformers(model, config, tensors)
+    return {name.removeprefix(PREFIX): value.numpy() for name, value in tensors.items()}
 
 
 def _check_settings(source: Path) -> None:
@@ -164,7 +176,10 @@ def _check_places(source: Path, weights: dict[str, Any], places: dict[str, tuple
     }
     told = [f"{len(names)} {words}, such as {min(names)}" for words, names in faults.items() if names]
     if told:
-        raise click.ClickException(f"{source}: of the weights, {'; '.join(told)}: is it of another base? see --base")
+        raise click.ClickException(
+            f"{source}: of the weights, {'; '.join(told)}: the adapter is more than LoRA, or of another base; name its "
+            "own with --base"
+        )
 
 
 def write_peft(folder: Path, lora: Lora, base: Base) -> None:
