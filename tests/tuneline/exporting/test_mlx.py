@@ -1,5 +1,6 @@
 """What train_mlx makes, in PEFT's hands and in those of mlx-lm's own commands."""
 
+import importlib
 import json
 import shutil
 import sys
@@ -49,18 +50,18 @@ def test_peft_reads_the_adapter_from_any_folder(
 def test_generate_and_fuse_take_the_export(
     trained: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    from mlx_lm import fuse, generate
-
     _, base, adapter = trained
     out, fused = tmp_path / "out", tmp_path / "fused"
     out.mkdir()
     write_mlx(adapter, read_base(base), out)
     both = ["--model", str(out / "base"), "--adapter-path", str(out)]
     monkeypatch.setattr(sys, "argv", ["mlx_lm.generate", *both, "--prompt", "1?", "--max-tokens", "3"])
-    generate.main()
-    assert "Generation: " in capsys.readouterr().out
+    importlib.import_module("mlx_lm.generate").main()
+    assert (
+        capsys.readouterr().out.count("==========") == 2
+    )  # around the answer, which is empty where the end comes first
     monkeypatch.setattr(sys, "argv", ["mlx_lm.fuse", *both, "--save-path", str(fused)])
-    fuse.main()
+    importlib.import_module("mlx_lm.fuse").main()
     wanted = our_logits(base, adapter)
     assert distance(mlx_logits(out / "base", out), wanted) < WITHIN
     assert distance(mlx_logits(fused), wanted) < WITHIN
