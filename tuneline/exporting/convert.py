@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def _has_weights(folder: Path) -> bool:
 def load_mlx(base: Base) -> Any:
     """mlx-lm's model of the base, frozen; no weight is read before it is used.
 
-    Raises click.ClickException when mlx-lm has no class for it, or the weights are not its.
+    Raises click.ClickException when mlx-lm has no class for it, the weights are not its, or it changes them: such as
+    where it multiplies factors of the configuration into a matrix, to which no adapter of another library fits.
     """
     from mlx_lm.utils import load_model
 
@@ -62,8 +64,41 @@ def load_mlx(base: Base) -> Any:
         model, _ = load_model(base.folder, lazy=True, model_config=mlx_config(base.folder))
     except (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise click.ClickException(f"{base.folder}: mlx-lm cannot load this base: {one_line(error)}") from None
+    if changed := _changed(base, model):
+        raise click.ClickException(
+            f"{base.folder}: mlx-lm changes weights of this base when it loads them, such as {changed[0]}: an adapter "
+            "of the one library does not fit the model of the other"
+        )
     model.freeze()
     return model
+
+
+def _changed(base: Base, model: Any) -> list[str]:
+    """Of `_firsts`, those where the base's files have another weight. One that is stored in another shape or type
+    cannot be compared."""
+    import mlx.core as mx
+
+    stored: dict[str, Any] = {}
+    for file in base.folder.glob("model*.safetensors"):
+        stored |= mx.load(str(file))
+    modules, changed = dict(model.named_modules()), []
+    for path, end in _firsts(model):
+        weight = modules[path].weight
+        named = [tensor for name, tensor in stored.items() if name.endswith(end)]  # a vision tower's may be among them
+        alike = [tensor for tensor in named if tensor.shape == weight.shape and tensor.dtype == weight.dtype]
+        if alike and not any(mx.array_equal(tensor, weight) for tensor in alike):
+            changed.append(path)
+    return changed
+
+
+def _firsts(model: Any) -> list[tuple[str, str]]:
+    """The first linear layer of each name within a layer: its path, and the end of its weight's name in a file."""
+    root, firsts = layers_of_mlx(model), {}
+    for path in sorted(mlx_shapes(model)):
+        if path.startswith(f"{root}."):
+            number, _, name = path.removeprefix(f"{root}.").partition(".")
+            firsts.setdefault(name, (path, f".{number}.{name}.weight"))
+    return list(firsts.values())
 
 
 def mlx_config(folder: Path) -> dict[str, Any]:
@@ -182,6 +217,11 @@ def adapter_commands() -> None:
 @click.option("--base", help="The base's folder, if not the one that SOURCE names.")
 def convert(source: Path, to: str, out: Path, base: str | None) -> None:
     """Write the adapter in SOURCE, PEFT's or mlx-lm's, in the form of the other; its answers stay the same."""
+    lacking = [name for name in ("mlx_lm", "peft", "torch") if not find_spec(name)]
+    if lacking:
+        raise click.ClickException(
+            f"{', '.join(lacking)} not installed: both libraries convert, extras `cuda` and `mlx`"
+        )
     form = kind(source)
     if form == to:
         raise click.ClickException(f"{source} is in the form of {to} already")

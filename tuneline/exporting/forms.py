@@ -146,16 +146,22 @@ def read_mlx(source: Path, model: Any) -> Lora:
         load_adapters(model, str(source))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise click.ClickException(f"{source}: mlx-lm: {one_line(error)}") from None
-    layers = {path: part for path, part in model.named_modules() if "lora_a" in part}
-    _check_linear(source, layers, LoRALinear | DoRALinear)
+    _check_linear(source, _adapted(model), LoRALinear | DoRALinear)
     _check_places(source, weights, {name: value.shape for name, value in tree_flatten(model.trainable_parameters())})
-    updates = {
-        path: Update(
-            weights[f"{path}.lora_a"].T, weights[f"{path}.lora_b"].T, weights.get(f"{path}.m"), float(part.scale)
-        )
-        for path, part in layers.items()
-    }
-    return Lora(updates, config["lora_parameters"].get("dropout", 0.0))
+    return lora_of(model, config["lora_parameters"].get("dropout", 0.0))
+
+
+def lora_of(model: Any, dropout: float) -> Lora:
+    """Of a model of mlx-lm's that has an adapter."""
+    updates = {}
+    for path, part in _adapted(model).items():
+        magnitude = _float32(part.m) if "m" in part else None
+        updates[path] = Update(_float32(part.lora_a).T, _float32(part.lora_b).T, magnitude, float(part.scale))
+    return Lora(updates, dropout)
+
+
+def _adapted(model: Any) -> dict[str, Any]:
+    return {path: part for path, part in model.named_modules() if "lora_a" in part}
 
 
 def _check_linear(source: Path, layers: dict[str, Any], linear: Any) -> None:
@@ -232,12 +238,12 @@ def write_mlx(folder: Path, lora: Lora, base: Base, model: Any) -> None:
 def _keys(paths: set[str], model: Any) -> tuple[int, list[str]]:
     """mlx-lm's `num_layers` and `keys`: names within each of the last layers, or whole paths where no such names find
     just these layers."""
-    root, known = layers_of_mlx(model), mlx_shapes(model)
+    root, known = layers_of_mlx(model), mlx_shapes(model).keys() | _adapted(model).keys()
     inside = [path.removeprefix(f"{root}.").partition(".") for path in paths if path.startswith(f"{root}.")]
     count, names = len(model.layers), sorted({name for _, _, name in inside})
     first = min((int(at) for at, _, _ in inside), default=0)
     found = {f"{root}.{at}.{name}" for at in range(first, count) for name in names}
-    if found & known.keys() == paths:
+    if found & known == paths:
         return count - first, names
     return count, sorted(paths)
 
@@ -272,14 +278,20 @@ def read_config(source: Path) -> dict[str, Any]:
 
 
 def _read_weights(path: Path) -> dict[str, Any]:
-    """As float32 numpy arrays, which hold bfloat16 and float16 exactly."""
+    import mlx.core as mx
+
+    try:
+        return {name: _float32(value) for name, value in mx.load(str(path)).items()}
+    except (RuntimeError, ValueError) as error:
+        raise click.ClickException(f"{path} cannot be read: {one_line(error)}") from None
+
+
+def _float32(tensor: Any) -> Any:
+    """mlx's array as numpy's; bfloat16 and float16 are held exactly."""
     import mlx.core as mx
     import numpy as np
 
-    try:
-        return {name: np.array(value.astype(mx.float32)) for name, value in mx.load(str(path)).items()}
-    except (RuntimeError, ValueError) as error:
-        raise click.ClickException(f"{path} cannot be read: {one_line(error)}") from None
+    return np.array(tensor.astype(mx.float32))
 
 
 def _write(folder: Path, config: dict[str, Any], name: str, weights: dict[str, Any], form: str) -> None:

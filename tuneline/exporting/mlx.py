@@ -1,10 +1,13 @@
 """The export for mlx-lm: an adapter that `mlx_lm.generate` and `mlx_lm.fuse` take, and its base as they load it."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
-from tuneline.exporting.convert import mlx_config, to_mlx
+from tuneline.backends.mlx import load_adapter
+from tuneline.exporting import forms
+from tuneline.exporting.convert import load_mlx, mlx_config
 from tuneline.files import write_json
 from tuneline.models.base import Base
 
@@ -18,7 +21,9 @@ def write_mlx(adapter: Path, base: Base, out: Path) -> None:
 
     Raises click.ClickException when mlx-lm has no class for the base, or cannot hold the adapter.
     """
-    to_mlx(adapter, base, out)
+    model = load_adapter(load_mlx(base), adapter)
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    forms.write_mlx(out, forms.lora_of(model, config["lora_dropout"]), base, model)
     write_base(base, out / BASE)
 
 
