@@ -67,7 +67,12 @@ def write_adapter(kind: str, base: Path, out: Path, **settings: Any) -> Path:
 
     torch.manual_seed(1)
     inside = r".*language_model\." if kind in TOWERS else r"model\."
-    usual = {"r": 4, "lora_alpha": 6, "target_modules": inside + r".*\.(q|v|down)_proj", "task_type": "CAUSAL_LM"}
+    usual: dict[str, Any] = {
+        "r": 4,
+        "lora_alpha": 6,
+        "target_modules": inside + r".*\.(q|v|down)_proj",
+        "task_type": "CAUSAL_LM",
+    }
     model = get_peft_model(load_peft(kind, base), LoraConfig(**usual | settings))
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -260,6 +265,7 @@ def test_weights_that_do_not_fit_are_named(rename: Callable, said: str, adapter:
     assert said in refused(made, "peft", tmp_path / "out")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PEFT's, of tied embeddings
 def test_layers_that_are_not_linear_or_not_of_the_language_model_are_named(bases: Bases, tmp_path: Path) -> None:
     source = write_adapter("llama", bases.peft("llama"), tmp_path / "embedding", target_modules=["embed_tokens"])
     assert "embed_tokens (Embedding)" in refused(source, "mlx", tmp_path / "out")
@@ -289,6 +295,12 @@ def test_a_base_that_mlx_lacks_or_has_quantized_is_named(adapter: Path, bases: B
     assert "quantized by mlx" in refused(made, "peft", tmp_path / "out", "--base", base)
     (base / "config.json").write_text(json.dumps({"model_type": "opt"}), "utf-8")
     assert "opt not supported" in refused(adapter, "mlx", tmp_path / "out", "--base", base)
+
+
+def test_a_base_whose_weights_mlx_changes_is_named(adapter: Path, tmp_path: Path) -> None:
+    state_space = {"mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_n_groups": 1, "mamba_d_state": 16}
+    base = write_class_base(tmp_path / "base", "falcon_h1", **state_space, attention_in_multiplier=0.5)
+    assert "mlx-lm changes weights" in refused(adapter, "mlx", tmp_path / "out", "--base", base)
 
 
 def test_what_is_no_adapter_or_has_nowhere_to_go_is_told(adapter: Path, tmp_path: Path) -> None:
