@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tuneline.comparing.commands import diff, experiments
+from tuneline.exporting.convert import adapter_commands
 from tuneline.feedback.commands import feedback
 from tuneline.measuring.commands import judge
 from tuneline.ordering.commands import instructions
@@ -219,7 +220,8 @@ def focus(recipe: str, adapter: str | None, most: int) -> None:
     click.echo(f"{out}: {', '.join(topics) or 'no topic'}; look at it, commit it, and run `dvc repro`")
 
 
-for command in (answers, diff, experiments, feedback, fetch, instructions, judge, models, share, watch):
+COMMANDS = (adapter_commands, answers, diff, experiments, feedback, fetch, instructions, judge, models, share, watch)
+for command in COMMANDS:
     main.add_command(command)
 
 if __name__ == "__main__":
