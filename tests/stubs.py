@@ -23,7 +23,7 @@ def stub(tokens, base_folder, out, curves_folder, summary, rank, **_):
         if {adapter!r}:
             shutil.copytree({adapter!r}, part, dirs_exist_ok=True)
         else:
-            write_json(part / "adapter.json", {{"stub of": base_folder.as_posix()}})
+            write_json(part / "adapter.json", {{"stub of": base_folder.as_posix(), "rank": rank}})
         shutil.copy2(tokens / "train.parquet", part)  # no two data sets make one adapter
     with whole_folder(curves_folder) as part:
         for loss in ("train_loss", "valid_loss"):
