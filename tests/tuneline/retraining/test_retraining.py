@@ -17,9 +17,21 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from pyarrow.parquet import read_table
 
 from tests.conftest import ENVIRONMENT, ROOT, Project
-from tests.retraining import HALF, RIGHT, TASK, accept, begin_watch, command, processes_below, retraining_project, watch
+from tests.retraining import (
+    HALF,
+    RIGHT,
+    TASK,
+    accept,
+    begin_watch,
+    command,
+    processes_below,
+    retraining_project,
+    watch,
+)
+from tests.stubs import stub_models
 from tuneline.feedback.gate_settings import read_gate_settings
 from tuneline.feedback.recording import NotRecorded, record
 from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Store, database
@@ -33,6 +45,7 @@ from tuneline.retraining.checkout import RUNS
 from tuneline.retraining.commands import watch as watch_command
 from tuneline.retraining.events import secrets
 from tuneline.retraining.execute import LOCK, RESULT, Order, Result
+from tuneline.retraining.finetuning import finetune_model, read_pairs
 from tuneline.retraining.promotion import compare, decide, means
 from tuneline.retraining.registry import served_version, versions
 from tuneline.retraining.runner import choose, docker_command, last_words, local_command
@@ -61,6 +74,12 @@ def copy(promoted: Project, tmp_path: Path) -> Project:
     root = tmp_path / "copy"
     shutil.copytree(promoted.root, root, symlinks=True)
     return Project(root)
+
+
+def stub_stages(project: Project) -> None:
+    """Commits stages that load no model: what a run trains is the version in service, and answers RIGHT."""
+    stub_models(project, project.root / f"served/{NAME}/v0.1.0")
+    project.run("git", "commit", "-qam", "stubs")
 
 
 def runs(project: Project) -> list:
@@ -409,11 +428,16 @@ def test_no_run_before_enough_new_samples(copy: Project) -> None:
 
 @pytest.mark.parametrize("kills", [pytest.param(1, id="short"), pytest.param(20, marks=pytest.mark.soak, id="soak")])
 def test_killed_at_random_moments_one_run_a_watermark(kills: int, copy: Project, tmp_path: Path) -> None:
-    """Two watchers, their runs, and the server that takes samples: any of them is killed, at any moment."""
+    """Two watchers, their runs, and the server that takes samples: any of them is killed, at any moment.
+
+    Real trainings are killed in the long one.
+    """
     rng = random.Random(kills)
     started = time.monotonic()
     copy.run(*command("--help"))
     unit = max(time.monotonic() - started, 0.2)
+    if kills == 1:
+        stub_stages(copy)
     accept(copy, [RIGHT] * 24, seed=100)
     watchers = [begin_watch(copy) for _ in range(2)]
     server = Server(copy, tmp_path / "port")
@@ -541,7 +565,10 @@ def test_a_failed_run_says_why_and_is_tried_again(tmp_path: Path) -> None:
     assert project.run("git", "tag", "--list").stdout == ""
 
 
-def test_finetune_model_is_one_run_on_ones_own_rows(copy: Project, tmp_path: Path) -> None:
+def test_finetune_model_is_one_run_on_ones_own_rows(
+    copy: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub_stages(copy)
     rows = tmp_path / "rows.jsonl"
     texts = [f"{one} {word} and the {word} of {one}s" for one in ("king", "poet", "cook") for word in ("hat", "pen")]
     write_jsonl(rows, ({"input": text, "output": HALF} for text in texts))
@@ -551,18 +578,18 @@ def test_finetune_model_is_one_run_on_ones_own_rows(copy: Project, tmp_path: Pat
         "print(json.dumps(asyncio.run(finetune_model_async(*sys.argv[1:]))))"
     )
     out = tmp_path / "adapter"
-    words = (sys.executable, "-c", code, TASK, str(rows), "models/small", str(out))
-    figures = json.loads(copy.run(*words).stdout)
+    figures = json.loads(copy.run(sys.executable, "-c", code, TASK, str(rows), "models/small", str(out)).stdout)
     assert list(figures["sides"]) == ["base", "previous", "new"]
     assert read_adapter(out).base == Path("models/small") and (out / WEIGHTS).is_file()
+    assert read_table(out / "train.parquet").num_rows == len(texts)
     assert len(runs(copy)) == len(versions(copy.root, NAME)) == 1  # nothing is registered
-    wrong = copy.run(*words[:-1], str(tmp_path), check=False)
-    assert wrong.returncode != 0 and "no trained adapter" in wrong.stderr and rows.is_file()
+    monkeypatch.setenv("DVC_ROOT", str(copy.root))
+    with pytest.raises(click.ClickException, match="no trained adapter"):
+        finetune_model(TASK, rows, "models/small", tmp_path)
+    assert rows.is_file()
 
 
 def test_finetune_model_refuses_what_it_cannot_use(promoted: Project, tmp_path: Path) -> None:
-    from tuneline.retraining.finetuning import finetune_model, read_pairs
-
     path = tmp_path / "rows.jsonl"
     write_jsonl(path, [{"input": "a", "output": "b"}, {"input": "a"}, {"input": " ", "output": "b"}])
     with path.open("a") as rows:
