@@ -14,6 +14,7 @@ from tuneline.feedback.commands import feedback
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
 from tuneline.retraining.commands import models, watch
+from tuneline.serving.commands import serve
 
 RECIPES = Path("recipes")
 
@@ -272,7 +273,7 @@ def _dvc(*words: str) -> None:
         raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
 
 
-for command in (diff, experiments, feedback, instructions, watch, models):
+for command in (diff, experiments, feedback, instructions, serve, watch, models):
     main.add_command(command)
 
 if __name__ == "__main__":
