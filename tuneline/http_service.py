@@ -286,7 +286,7 @@ def listen(host: str, port: int) -> socket.socket:
 def run(
     app: FastAPI, listening: socket.socket, host: str, page: str = "", stopping: Callable[[], None] | None = None
 ) -> None:
-    """Serves until it is told to stop; says first where. `stopping` is called before the last answers are waited for."""
+    """Serves until it is told to stop; says first where. `stopping` is called before last answers are waited for."""
     import uvicorn
 
     class Server(uvicorn.Server):

@@ -199,7 +199,7 @@ class Voices:
 
 
 def check_questions(chat: Chat, asked: Sequence[Row]) -> None:
-    """Raises click.ClickException for a text that spells out a special token, and tools that the template leaves out."""
+    """Raises click.ClickException for a text that spells out a special token, and tools that a template leaves out."""
     chat.check_tools(asked)
     for row in asked:
         if token := chat.special_in(row):

@@ -16,7 +16,7 @@ from tuneline.serving.voices import Voices
 
 TURN = 1.0  # seconds for which a model goes on taking its own questions while others wait
 REFILL = 4  # a quarter of the rows in flight is read at a time: reading a question alone costs more than a place,
-PATIENCE = 4  # unless one has waited so many steps
+PATIENCE = 8  # unless one has waited so many steps
 STOP, LENGTH = "stop", "length"
 AGAIN = "ask again in a moment"
 

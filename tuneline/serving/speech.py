@@ -9,8 +9,8 @@ HALF = "\ufffd"  # what the bytes of a character that is not whole yet decode to
 
 
 class Speech:
-    """What a model says in one answer. `frame`: what the template writes around it (see find_frame). `stops`: texts that
-    end the answer, and are no part of it.
+    """What a model says in one answer. `frame`: what the template writes around it (see find_frame). `stops`: texts
+    that end the answer, and are no part of it.
 
     However the text is taken, in pieces or at once, it is what `Chat.heard` makes of all ids.
     """
