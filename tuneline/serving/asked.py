@@ -15,6 +15,7 @@ from tuneline.answering.predictor import check_questions, prompt_ids
 from tuneline.files import Row
 from tuneline.recipe.forms import read_question
 from tuneline.rows import BadRow
+from tuneline.serving.calls import Calls
 from tuneline.serving.voices import OBJECT, Voice
 
 GREEDY = "answers are greedy, as the adapter was measured"
@@ -109,16 +110,19 @@ class Asked(BaseModel):
 
 @dataclass(frozen=True)
 class Question:
-    """`schema`: what the answer is held to, as JSON. `notes`: what is done otherwise than a client may think."""
+    """`schema`: what the answer is held to, as JSON. `tools`: names of those that it may call. `notes`: what is done
+    otherwise than a client may think.
+    """
 
     prompt: list[int]
     most: int
     stops: tuple[str, ...]
     schema: str | None
+    tools: frozenset[str]
     notes: tuple[str, ...]
 
 
-def read(asked: Asked, voice: Voice, context: int, most: int) -> Question:
+def read(asked: Asked, voice: Voice, context: int, most: int, calls: Calls | None) -> Question:
     """`context`: tokens of the base. `most`: tokens of an answer where nothing is said. Raises Refusal."""
     for name, (values, why) in ONLY.items():
         value = getattr(asked, name)
@@ -129,7 +133,13 @@ def read(asked: Asked, voice: Voice, context: int, most: int) -> Question:
     stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
     if "" in stops:
         raise Refusal("an empty text would end every answer", "stop", "invalid")
-    prompt = _prompt(asked, voice)
+    row = _row(asked)
+    tools = frozenset(tool["function"]["name"] for tool in row.get("tools", ()))
+    if tools and calls is None and voice.chat.takes_tools:
+        raise Refusal("the base's chat template writes calls otherwise than as JSON, which is not read here", "tools")
+    if tools and asked.parallel_tool_calls is False:
+        raise Refusal("the model alone decides how much it calls", "parallel_tool_calls")
+    prompt = _prompt(row, voice)
     room = context - len(prompt)
     if room < 1:
         raise Refusal(
@@ -138,17 +148,21 @@ def read(asked: Asked, voice: Voice, context: int, most: int) -> Question:
             "messages",
             "context_length_exceeded",
         )
-    return Question(prompt, min(_most(asked) or most, room), stops, _schema(asked, voice), tuple(_notes(asked, voice)))
+    most, notes = min(_most(asked) or most, room), tuple(_notes(asked, voice))
+    return Question(prompt, most, stops, _schema(asked, voice), tools, notes)
 
 
-def _prompt(asked: Asked, voice: Voice) -> list[int]:
+def _row(asked: Asked) -> Row:
     try:
         row, _ = read_question({"messages": asked.messages, "tools": asked.tools})
     except BadRow as reason:
         raise Refusal(str(reason), "messages", "invalid") from None
     if len(row["messages"]) < len(asked.messages):
         raise Refusal("the last message is the assistant's: an answer is begun by the model alone", "messages")
-    row["where"] = "the request"
+    return {**row, "where": "the request"}
+
+
+def _prompt(row: Row, voice: Voice) -> list[int]:
     try:
         check_questions(voice.chat, [row])
         return prompt_ids(voice.chat, row["messages"], row)

@@ -19,8 +19,10 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from tuneline.files import Row
 from tuneline.http_service import MOST_BYTES, RETRY_AFTER, Ascii, bearer, new_app
 from tuneline.serving.asked import Asked, Question, Refusal, read
+from tuneline.serving.calls import Calls
 from tuneline.serving.counts import Counts
 from tuneline.serving.engine import End, Engine, Failed, Full, Job, Late, Stopping, Unanswered
 from tuneline.serving.speech import Speech
@@ -64,14 +66,15 @@ class Error(BaseModel):
 
 class Message(BaseModel):
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
+    tool_calls: list[dict[str, Any]] = []
 
 
 class Choice(BaseModel):
     index: int
     message: Message
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
     logprobs: None
 
 
@@ -150,13 +153,15 @@ def explain(reason: Unanswered) -> tuple[int, dict[str, Any], dict[str, str]]:
 
 @dataclass
 class Answer:
-    """What is said of one question. `before`: what every object of it holds."""
+    """What is said of one question. `before`: what every object of it holds. `calls`: read where it has tools."""
 
     job: Job
     question: Question
     speech: Speech
+    calls: Calls | None
     before: dict[str, Any]
     text: str = ""
+    called: list[Row] = field(default_factory=list)
     tokens: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -171,7 +176,14 @@ class Answer:
             new += self.speech.end()
             finish = "stop" if self.speech.stopped else finish
         self.text += new
-        return new, finish
+        return self._divided(finish) if self.question.tools else (new, finish)
+
+    def _divided(self, finish: str | None) -> tuple[str, str | None]:
+        """With tools, nothing is said before all is known."""
+        if not finish:
+            return "", None
+        self.text, self.called = self.calls.divided(self.text, self.question.tools)
+        return self.text, "tool_calls" if self.called and finish == "stop" else finish
 
     @property
     def usage(self) -> dict[str, int]:
@@ -183,7 +195,8 @@ class Answer:
         return {"notes": list(self.question.notes)} if self.question.notes else {}
 
     def whole(self, finish: str) -> dict[str, Any]:
-        message = {"role": "assistant", "content": self.text, "refusal": None}
+        called = {"tool_calls": self.called} if self.called else {}
+        message = {"role": "assistant", "content": self.text or (None if called else ""), "refusal": None, **called}
         choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
         return {**self.before, "object": "chat.completion", "choices": [choice], "usage": self.usage, **self.notes}
 
@@ -226,7 +239,7 @@ class Desk:
     async def open(self, asked: Asked) -> Answer:
         """A question that waits for its answer. Raises Refusal and Unanswered."""
         voice = self.voice(asked.model)
-        question = read(asked, voice, self.voices.context, self.settings.max_new_tokens)
+        question = read(asked, voice, self.voices.context, self.settings.max_new_tokens, self.voices.calls)
         job = Job(
             voice.name, question.prompt, question.most, time.monotonic() + self.settings.timeout,
             await self._matcher(question.schema), streams=bool(asked.stream or question.stops),
@@ -234,7 +247,8 @@ class Desk:
         self.engine.ask(job)
         self.note(voice.name, question.notes)
         before = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": voice.name}
-        return Answer(job, question, Speech(voice.chat, self.voices.frame, question.stops), before)
+        speech = Speech(voice.chat, self.voices.frame, question.stops)
+        return Answer(job, question, speech, self.voices.calls, before)
 
     async def _matcher(self, schema: str | None) -> Any:
         if schema is None:
@@ -287,6 +301,9 @@ class Desk:
                 async for new, finish in _chained(first, rest):
                     if new:
                         yield event({**answer.piece({"content": new}), **none})
+                    if answer.called:
+                        calls = [{"index": at, **call} for at, call in enumerate(answer.called)]
+                        yield event({**answer.piece({"tool_calls": calls}), **none})
                     if finish:
                         yield event({**answer.piece({}, finish), **none})
             except Unanswered as reason:

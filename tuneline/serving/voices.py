@@ -16,6 +16,7 @@ from tuneline.models.base import read_base
 from tuneline.rendering.chat import Chat
 from tuneline.rendering.hearing import find_frame
 from tuneline.rendering.preamble import Preamble
+from tuneline.serving.calls import find_calls
 
 OBJECT = '{"type":"object"}'
 
@@ -46,7 +47,7 @@ class Voices:
         asked = Predictor(its.backend, base, its.quantization, its.precision, Preamble())
         self.writer = importlib.import_module(f"tuneline.serving.{its.backend}")
         self.context, self.chat, self.stop_ids = base.context, asked.chat, asked.chat.stop_ids
-        self.frame = find_frame(asked.chat.writer)
+        self.frame, self.calls = find_frame(asked.chat.writer), find_calls(asked.chat)
         self.grammars = Grammars(asked.chat.tokenizer, asked.backend.vocabulary(asked.model))
         self.adapters = self.writer.Adapters(asked.model, folders)
         self.named = {

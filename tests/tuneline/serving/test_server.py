@@ -16,6 +16,7 @@ import openai
 import pytest
 from click.testing import CliRunner
 
+from tests.chat_templates import TOOLS
 from tests.conftest import ENVIRONMENT
 from tests.servers.answer_server import SCHEMA, copy_adapter, serving, write_adapters
 from tests.servers.instruction_server import Api
@@ -205,6 +206,33 @@ def test_this_projects_teacher_may_be_an_adapter(api: Api, tmp_path: Path) -> No
     for outcome in outcomes:
         jsonschema.validate(outcome.value, SCHEMA)
     assert teacher.calls == 4
+
+
+def test_calls_of_tools_come_as_the_client_wants_them(tmp_path: Path) -> None:
+    """A model of random weights calls where it is held to: under a template that writes calls as bare JSON."""
+    folders = write_adapters(tmp_path)
+    template = TOOLS.replace("<tool_call>\\n", "").replace("\\n</tool_call>", "")
+    (tmp_path / "models/small/chat_template.jinja").write_text(template, encoding="utf-8")
+    place = {"type": "object", "properties": {"a": {"enum": ["é", "b"]}}, "required": ["a"]}
+    called = {"name": {"const": "f"}, "arguments": {**place, "additionalProperties": False}}
+    schema = {"type": "object", "properties": called, "required": [*called], "additionalProperties": False}
+    form = {"type": "json_schema", "json_schema": {"name": "call", "schema": schema}}
+    with serving(Voices(folders, tmp_path), max_new_tokens=60) as api:
+        client = client_of(api)
+        first = client.chat.completions.create(**asked(tools=[TOOL], response_format=form)).choices[0]
+        assert (first.finish_reason, first.message.content) == ("tool_calls", None)
+        (call,) = first.message.tool_calls
+        assert (call.type, call.function.name) == ("function", "f")
+        jsonschema.validate(json.loads(call.function.arguments), place)
+        *_, before, last = client.chat.completions.create(**asked(tools=[TOOL], response_format=form), stream=True)
+        assert before.choices[0].delta.tool_calls[0].function.model_dump() == call.function.model_dump()
+        assert last.choices[0].finish_reason == "tool_calls"
+        given = {"role": "tool", "tool_call_id": call.id, "content": "sun"}
+        again = {"messages": [said("one?"), first.message.model_dump(), given], "tools": [TOOL]}
+        answer = client.chat.completions.create(**asked(**again)).choices[0]
+        assert answer.message.tool_calls is None
+        with pytest.raises(openai.BadRequestError, match="the model alone"):
+            client.chat.completions.create(**asked(tools=[TOOL], parallel_tool_calls=False))
 
 
 # ---------------------------------------------------------------- what is not done
