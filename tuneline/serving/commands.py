@@ -4,12 +4,10 @@ import gc
 
 import click
 
-from tuneline.http_service import TOKEN
-
 
 @click.command()
 @click.argument("adapters", nargs=-1)
-@click.option("--host", default="127.0.0.1", show_default=True, help=f"Another than loopback needs {TOKEN}.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another than loopback needs TUNELINE_TOKEN.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8780, show_default=True, help="0: a free one.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Answers in flight.")
 @click.option(

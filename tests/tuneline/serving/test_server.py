@@ -435,7 +435,7 @@ def test_the_server_keeps_what_its_openapi_document_says(voices: Voices, tmp_pat
     expected = "[checks]\npositive_data_acceptance.expected-statuses = [200, 400, 404]\n"
     (tmp_path / "schemathesis.toml").write_text(expected, encoding="utf-8")
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", "--checks", "all", "--seed", "1"]
-    command += ["--max-examples", "10", "--phases", "coverage,fuzzing", "--suppress-health-check", "all"]
+    command += ["--max-examples", "5", "--phases", "coverage,fuzzing", "--suppress-health-check", "all"]
     command += ["--warnings", "off", "--header", "Authorization: Bearer a-secret"]
     with serving(voices, token="a-secret", max_new_tokens=2) as api:
         done = subprocess.run(
