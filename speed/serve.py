@@ -1,8 +1,9 @@
 """Speed of the server of answers as a ratio against the predictor's own batches; docs/benchmarks.md says how and why.
 
 Clients ask the server one question after the other, all at a time; the predictor is given the same questions at once,
-in batches of as many rows. Both answer by the same adapter, in turn, and give the same answers. Takes two minutes on
-two cores; nothing is written to the repository.
+in batches of as many rows. Both answer by the same adapter, in turn, and give the same answers. `serve_ratio` is of
+answers a second; `serve_cpu_ratio` of the processor time that each spends, which other work on the machine does not
+change. Takes two minutes on two cores; nothing is written to the repository.
 
     python speed/serve.py --adapter adapters/query_json --test data/query_json/split/test.jsonl
     python speed/serve.py --json      # one flat object with `serve_ratio`
@@ -15,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before speed/, whose stages.py would hide `stages`
 from speed.answer import TRAINED, random_adapter
@@ -29,16 +32,21 @@ from speed.bench import ROOT, Figures, in_turn, make_rows, medians, seconds, sma
 
 
 @contextlib.contextmanager
-def served(adapter: Path, clients: int) -> Iterator[str]:
-    """The address of a server of its own process."""
+def served(adapter: Path, clients: int) -> Iterator[tuple[str, int]]:
+    """The address of a server, and the number of its process."""
     command = [sys.executable, "-m", "tuneline.cli", "serve", f"asked={adapter.absolute()}", "--port", "0"]
     command += ["--batch-size", str(clients)]
     environment = {**os.environ, "TUNELINE_TOKEN": ""}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as running:
         try:
-            yield running.stdout.readline().split("/v1")[0]
+            yield running.stdout.readline().split("/v1")[0], running.pid
         finally:
             running.terminate()
+
+
+def cpu_seconds(process: int) -> float:
+    spent = psutil.Process(process).cpu_times()
+    return spent.user + spent.system
 
 
 async def ask_all(url: str, bodies: list[bytes], clients: int) -> list[str]:
@@ -67,14 +75,19 @@ def serve_figures(adapter: Path, asked: list[dict], clients: int, most: int, pai
     conversations = [row["messages"][:-1] for row in asked]
     bodies = [json.dumps({"model": "asked", "messages": said, "max_tokens": most}).encode() for said in conversations]
     said: dict[str, list[str]] = {}
-    with served(adapter, clients) as url:
+    busy: dict[str, list[float]] = {"ours": [], "plain": []}
+    with served(adapter, clients) as (url, process):
         predictor = open_adapter(adapter, constrain=False, root=ROOT)
 
         def ours() -> None:
+            before = cpu_seconds(process)
             said["ours"] = asyncio.run(ask_all(url, bodies, clients))
+            busy["ours"].append(cpu_seconds(process) - before)
 
         def plain() -> None:
+            before = cpu_seconds(os.getpid())
             said["plain"] = predictor.answer(conversations, clients, most, "predictor")
+            busy["plain"].append(cpu_seconds(os.getpid()) - before)
 
         ours()
         plain()
@@ -82,7 +95,8 @@ def serve_figures(adapter: Path, asked: list[dict], clients: int, most: int, pai
             raise ValueError("the server's answers differ from the predictor's")
         found = medians(in_turn(lambda: len(asked) / seconds(ours), lambda: len(asked) / seconds(plain), pairs))
     names = ("served_answers_per_second", "predictor_answers_per_second", "serve_ratio")
-    return dict(zip(names, found, strict=True))
+    spent = {side: statistics.median(seconds) for side, seconds in busy.items()}
+    return {**dict(zip(names, found, strict=True)), "serve_cpu_ratio": round(spent["plain"] / spent["ours"], 3)}
 
 
 @click.command(help=__doc__.split("\n")[0])
@@ -105,7 +119,7 @@ def main(
         asked = (read_rows(test) if test else make_rows(rows))[:rows]
         chosen = adapter or random_adapter(Path(folder), ROOT / "models/tiny")
         figures = serve_figures(chosen, asked, clients, max_new_tokens, pairs)
-    tell({"rows": rows, "clients": clients, **figures}, as_json)
+    tell({"rows": len(asked), "clients": clients, **figures}, as_json)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ PRINTED = {
     ),
     "papers": ("one_process_seconds", "seconds", "extract_speedup", "pages_per_second"),
     "sdg": ("stage_seconds", "process_seconds", "ideal_seconds", "ideal_ratio", "memory_growth_mb"),
-    "serve": ("served_answers_per_second", "predictor_answers_per_second", "serve_ratio"),
+    "serve": ("served_answers_per_second", "predictor_answers_per_second", "serve_ratio", "serve_cpu_ratio"),
     "stages": ("rows_per_second", "encode_batch_rows_per_second", "trim_format_ratio"),
     "summaries": tuple(f"{name}_overall" for name in ("first_sentence", "last_sentence", "base")),
     "train": ("trl_ratio", "processes_ratio", "peak_memory_ratio", "answer_ratio"),

@@ -15,8 +15,8 @@ from typing import Any
 from tuneline.serving.voices import Voices
 
 TURN = 1.0  # seconds for which a model goes on taking its own questions while others wait
-REFILL = 4  # a quarter of the rows in flight is read at a time: reading a question alone costs more than a place,
-PATIENCE = 8  # unless one has waited so many steps
+REFILL = 4  # a quarter of all rows is read at a time: reading a question alone costs more than a place,
+PATIENCE = 0.3  # unless one has waited so many seconds
 STOP, LENGTH = "stop", "length"
 AGAIN = "ask again in a moment"
 
@@ -37,8 +37,12 @@ class Late(Unanswered):
     """A request's time is over."""
 
 
+class Unheld(Unanswered):
+    """The answer cannot be held to its schema any further."""
+
+
 class Failed(Unanswered):
-    """The model failed, or the grammar."""
+    """The model failed."""
 
 
 End = str | Unanswered  # stop, length, or why there is no more
@@ -60,7 +64,7 @@ class Job:
     end: End | None = None
     news: asyncio.Queue[tuple[list[int], End | None]] = field(default_factory=asyncio.Queue)
     told: int = 0  # tokens that are in `news`
-    passed: int = 0  # steps that it has waited
+    came: float = field(default_factory=time.monotonic)
 
 
 class Engine:
@@ -160,12 +164,11 @@ class Engine:
         others = [job for job in self.waiting if job.voice != self.voice]
         over = others and time.monotonic() - self.since > TURN
         if not self.rows and others and (over or len(others) == len(self.waiting)):
-            self.voice, self.since, self.batch, over = others[0].voice, time.monotonic(), None, False
+            self.voice, self.since, over = others[0].voice, time.monotonic(), False
         mine = [] if over else [job for job in self.waiting if job.voice == self.voice]
         if not mine:
             return []
-        if len(mine) < self.rows // REFILL and mine[0].passed < PATIENCE:
-            mine[0].passed += 1
+        if len(mine) < (self.rows + len(mine)) // REFILL and time.monotonic() - mine[0].came < PATIENCE:
             return []
         coming = mine[: self.size - self.rows]
         self.waiting = [job for job in self.waiting if job not in coming]
@@ -191,10 +194,12 @@ class Engine:
             self.rows = len(self.batch.rows) - len(ended)
             self._tell([job for job in self.batch.rows if job.end or job.streams])
         self.batch.leave(ended)
+        if not self.rows:
+            self.batch = None  # with its room
 
     def _ended(self, job: Job, token: int) -> End | None:
         if job.matcher and job.matcher.is_error():
-            return Failed(f"the schema cannot be held to: {' '.join(job.matcher.get_error().split())[:200]}")
+            return Unheld(f"the schema cannot be held to: {' '.join(job.matcher.get_error().split())[:200]}")
         if token in self.voices.stop_ids:
             return STOP
         return LENGTH if len(job.tokens) == job.most else None

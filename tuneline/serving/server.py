@@ -24,7 +24,7 @@ from tuneline.http_service import MOST_BYTES, RETRY_AFTER, Ascii, bearer, new_ap
 from tuneline.serving.asked import Asked, Question, Refusal, read
 from tuneline.serving.calls import Calls
 from tuneline.serving.counts import Counts
-from tuneline.serving.engine import End, Engine, Failed, Full, Job, Late, Stopping, Unanswered
+from tuneline.serving.engine import End, Engine, Failed, Full, Job, Late, Stopping, Unanswered, Unheld
 from tuneline.serving.speech import Speech
 from tuneline.serving.voices import Voice, Voices
 
@@ -138,7 +138,8 @@ REFUSED = {
 }
 LOCKED = refused("No bearer token, or another one.", 401)
 STATUSES: dict[type[Unanswered], tuple[int, str]] = {
-    Full: (429, "too_many"), Stopping: (503, "stopping"), Late: (408, "timeout"), Failed: (500, "internal"),
+    Full: (429, "too_many"), Stopping: (503, "stopping"), Late: (408, "timeout"), Unheld: (400, "invalid"),
+    Failed: (500, "internal"),
 }  # fmt: skip
 
 

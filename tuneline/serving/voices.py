@@ -54,15 +54,20 @@ class Voices:
             name: Voice(name, folder, asked.chat.under(adapter_preamble(folder)), _schema(folder))
             for name, folder in adapters.items()
         }
-        own = (root / its.base).resolve().name
+        own = its.base.name
         if own in self.named:
             raise click.ClickException(
                 f"the base has the name {own} too; call the adapter otherwise: NAME={self.named[own].folder}"
             )
         self.named[own] = Voice(own, None, asked.chat)
+        self.used: str | None = own
 
     def use(self, name: str) -> None:
-        self.adapters.use(self.named[name].folder)
+        """The model that answers from now on."""
+        if name != self.used:
+            self.used = None
+            self.adapters.use(self.named[name].folder)
+            self.used = name
 
     def open_batch(self, size: int) -> Any:
         return self.writer.open_batch(self.adapters.model, size, self.stop_ids)
