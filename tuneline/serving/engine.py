@@ -199,7 +199,8 @@ class Engine:
 
     def _ended(self, job: Job, token: int) -> End | None:
         if job.matcher and job.matcher.is_error():
-            return Unheld(f"the schema cannot be held to: {' '.join(job.matcher.get_error().split())[:200]}")
+            why = " ".join(job.matcher.get_error().partition("<state>")[0].split())
+            return Unheld(f"the schema cannot be held to: {why[:200]}")
         if token in self.voices.stop_ids:
             return STOP
         return LENGTH if len(job.tokens) == job.most else None

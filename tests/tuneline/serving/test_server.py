@@ -274,6 +274,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
         ({"response_format": {**JSON, "json_schema": {"schema": {"type": "strin"}}}}, "response_format", "strin"),
         ({"response_format": {**JSON, "json_schema": {"schema": [1]}}}, "response_format", "object"),
         ({"response_format": {**JSON, "json_schema": {"schema": {"enum": []}}}}, "response_format", "nsatisfiable"),
+        ({"response_format": {**JSON, "json_schema": {"schema": {"$ref": "#"}}}}, "response_format", "held to"),
         ({"response_format": {**JSON, "json_schema": {"schema": {"const": "\udc00"}}}}, "response_format", "schema"),
     ],
 )
