@@ -147,11 +147,8 @@ def explain(reason: Unanswered) -> tuple[int, dict[str, Any], dict[str, str]]:
     """(status, body, headers) of an answer that does not come."""
     status, error = STATUSES.get(type(reason), (500, "internal"))
     param = "response_format" if isinstance(reason, Unheld) else None
-    return (
-        status,
-        as_error(error, [str(reason)], param),
-        {"Retry-After": str(RETRY_AFTER)} if status in (429, 503) else {},
-    )
+    after = {"Retry-After": str(RETRY_AFTER)} if status in (429, 503) else {}
+    return status, as_error(error, [str(reason)], param), after
 
 
 # ---------------------------------------------------------------- one answer
