@@ -119,6 +119,7 @@ speed: .venv/test ## speed as ratios against the plain alternative
 	python speed/curate.py
 	python speed/papers.py
 	python speed/instructions.py
+	python speed/serve.py
 
 base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py

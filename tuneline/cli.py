@@ -14,6 +14,7 @@ from tuneline.measuring.commands import judge
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
 from tuneline.retraining.commands import models, watch
+from tuneline.serving.commands import serve
 from tuneline.sharing import answers, fetch, share
 
 RECIPES = Path("recipes")
@@ -220,7 +221,9 @@ def focus(recipe: str, adapter: str | None, most: int) -> None:
     click.echo(f"{out}: {', '.join(topics) or 'no topic'}; look at it, commit it, and run `dvc repro`")
 
 
-COMMANDS = (adapter_commands, answers, diff, experiments, feedback, fetch, instructions, judge, models, share, watch)
+COMMANDS = (
+    adapter_commands, answers, diff, experiments, feedback, fetch, instructions, judge, models, serve, share, watch,
+)  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)
 
