@@ -13,7 +13,7 @@ from tuneline.comparing.commands import diff, experiments
 from tuneline.feedback.commands import feedback
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
-from tuneline.retraining.commands import models, watch
+from tuneline.retraining.commands import forget, models, watch
 
 RECIPES = Path("recipes")
 
@@ -274,6 +274,7 @@ def _dvc(*words: str) -> None:
 
 for command in (diff, experiments, feedback, instructions, watch, models):
     main.add_command(command)
+feedback.add_command(forget)  # of the layer above: it knows of runs and versions
 
 if __name__ == "__main__":
     main()

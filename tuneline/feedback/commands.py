@@ -87,7 +87,8 @@ def import_(files: tuple[Path, ...], database: Path | None, task: str | None, mo
             done = import_file(store, path, task, model)
             for line in done.refused:
                 click.echo(line, err=True)
-            click.echo(f"{path}: {done.new} new, {done.known} known, {len(done.refused)} refused")
+            gone = f", {done.forgotten} forgotten and not taken in again" if done.forgotten else ""
+            click.echo(f"{path}: {done.new} new, {done.known} known, {len(done.refused)} refused{gone}")
             refused += len(done.refused)
     if refused > most_refused:
         raise click.ClickException(f"{refused} rows are refused, the others taken in; correct these, import it again")
@@ -102,7 +103,7 @@ def judge(database: Path | None, watch: bool, interval: float) -> None:
     from tuneline.feedback.judging import judge_new, read_judging
 
     judging = read_judging(Path.cwd())
-    with _there(database) as store:
+    with opened(database) as store:
         while True:
             counts = judge_new(store, judging)
             if not watch:
@@ -153,7 +154,7 @@ def gate(database: Path | None, task: str | None, as_json: bool, out: Path | Non
     from tuneline.feedback.gate import measure, show
     from tuneline.files import write_json
 
-    with _there(database) as store:
+    with opened(database) as store:
         measured = measure(store, task)
     if not measured["samples"]:
         raise click.ClickException("no judged sample has meta.truth; replay some, and have them judged")
@@ -174,7 +175,7 @@ def snapshot(task: str, out: Path, upto: int | None, database: Path | None) -> N
     """Write the accepted samples to --out as JSON Lines, in the order of acceptance."""
     from tuneline.feedback.snapshot import write_snapshot
 
-    with _there(database) as store:
+    with opened(database) as store:
         click.echo(f"{out}: {write_snapshot(store, task, out, upto)} samples")
 
 
@@ -183,7 +184,7 @@ def snapshot(task: str, out: Path, upto: int | None, database: Path | None) -> N
 @json_option
 def status(database: Path | None, as_json: bool) -> None:
     """How many samples there are of each task, and how far the next run is."""
-    with _there(database) as store:
+    with opened(database) as store:
         found = {task: _state_of(store, task) for task in TASKS}
     if as_json:
         click.echo(json.dumps(found))
@@ -193,7 +194,7 @@ def status(database: Path | None, as_json: bool) -> None:
         told = f"; run {run['number']} {run['state']}" if run else ""
         click.echo(
             f"{task}: {of['new']} to judge, {of['accepted']} accepted, {of['rejected']} rejected; "
-            f"{of['accepted'] - of['watermark']} since the last version{told}"
+            f"{of['since']} since the last version{told}"
         )
 
 
@@ -206,11 +207,12 @@ def _waiting(store: "Store") -> str:
 def _state_of(store: "Store", task: str) -> dict[str, Any]:
     run = store.last_run(task)
     told = {"number": run.number, "state": run.state, "version": run.version, "reason": run.reason} if run else None
-    return {**store.counts(task), "watermark": store.watermark(task), "last_run": told}
+    mark = store.watermark(task)
+    return {**store.counts(task), "watermark": mark, "since": store.accepted_after(task, mark), "last_run": told}
 
 
-def _there(path: Path | None) -> "Store":
-    """Raises click.ClickException when nothing has been taken in yet."""
+def opened(path: Path | None) -> "Store":
+    """The database that is there. Raises click.ClickException when nothing has been taken in yet."""
     from tuneline.feedback.store import Store, database
 
     place = path or database()

@@ -20,6 +20,7 @@ class Imported:
     new: int
     known: int
     refused: list[str]
+    forgotten: int = 0
 
 
 def import_file(store: Store, path: Path, task: str | None = None, model: str = "") -> Imported:
@@ -37,8 +38,9 @@ def import_file(store: Store, path: Path, task: str | None = None, model: str = 
             done.refused.append(f"{path}:{line}: {error}")
     for some in _slices(good):
         new = store.add(some)
-        done.new += sum(new)
-        done.known += len(new) - sum(new)
+        done.new += new.count(True)
+        done.known += new.count(False)
+        done.forgotten += new.count(None)
     return done
 
 

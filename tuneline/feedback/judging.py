@@ -7,7 +7,7 @@ under way then are missing from the tallies.
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -140,11 +140,12 @@ def _judge(
     counts.stopped |= stopped
     for one, requests in asked:
         start = time.perf_counter()
-        unpaid = False
+        unpaid, keys = False, []
         try:
             found = [teacher.follow(request) for request in requests]
             outcomes = [outcome if isinstance(outcome, Outcome) else None for outcome in found]
             unpaid = None in outcomes
+            keys = [key for outcome in outcomes if outcome and not teacher.offline for key in outcome.keys]
             said = task_judge.read(requests, outcomes)
         except Exception as error:  # as above
             said = _bug(error)
@@ -155,20 +156,26 @@ def _judge(
                 counts.failed, counts.why = counts.failed + 1, why
                 continue
             calls += [] if unpaid else _count(task, "unusable", 1)
-            _failed(store, counts, one, why if unpaid and why else said, clock, calls)
+            _failed(store, counts, one, why if unpaid and why else said, clock, calls, keys)
             continue
         scores = {name: float(said.scores[name]) for name in DIMENSIONS}
         judgement = Judgement(scores, said.reason, teacher.name, said.parts)
-        state = store.judged(one.number, judgement, judging.min_score, clock(), calls)
+        state = store.judged(one.number, judgement, judging.min_score, clock(), calls, keys)
         counts.accepted += state == ACCEPTED
         counts.rejected += state == REJECTED
 
 
 def _failed(
-    store: Store, counts: Counts, one: Stored, why: str, clock: Callable[[], float], calls: list[Tally]
+    store: Store,
+    counts: Counts,
+    one: Stored,
+    why: str,
+    clock: Callable[[], float],
+    calls: list[Tally],
+    answers: Sequence[str] = (),
 ) -> None:
     counts.failed, counts.why = counts.failed + 1, why
-    store.judge_failed(one.number, why, clock(), calls)
+    store.judge_failed(one.number, why, clock(), calls, answers)
 
 
 def _bug(error: Exception) -> str:

@@ -30,7 +30,8 @@ def record(
     to: str | os.PathLike | None = None,
     timeout: float = 10.0,
 ) -> bool:
-    """Hands in one sample; True when it is new, False when it was known. When it returns, the sample is kept.
+    """Hands in one sample; True when it is new, False when it was known. When it returns, the sample is kept; one that
+    was forgotten (`tuneline feedback forget`) is not taken in again, and False.
 
     `task`: summarization, classification or question-answering. `meta`: any JSON object, at most 16 KiB.
     `to`: the address of `tuneline feedback serve`, or a database file; without it TUNELINE_FEEDBACK_URL, and
@@ -100,7 +101,7 @@ def _write(path: Path | None, samples: "Sequence[Sample]") -> list[bool]:
     place = path or database()
     try:
         with Store(place) as store:
-            return store.add(samples)
+            return [bool(new) for new in store.add(samples)]
     except (OSError, sqlite3.Error) as error:
         raise NotRecorded(f"{place}: {error}") from None
 

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from tuneline.database import check_writable
 from tuneline.feedback.metrics import StateCollector
 from tuneline.feedback.store import (
+    FORGETTING,
+    FORGOTTEN,
     MOST_BYTES,
     MOST_DEPTH,
     MOST_INPUT,
@@ -74,13 +76,15 @@ Many = Annotated[list[SentSample], Field(min_length=1, max_length=MOST_SAMPLES),
 class Kept(BaseModel):
     id: str = Field(description="SHA-256 of task, input and output: the same for a sample that is sent again.")
     new: bool
+    forgotten: bool = Field(description="It was forgotten on somebody's wish, and is not kept.")
 
 
 class Taken(BaseModel):
-    """All of them are kept; `known` ones were before."""
+    """All of them are kept, `known` ones were before; those that are `forgotten` are not."""
 
     new: int
     known: int
+    forgotten: int
     samples: list[Kept] = Field(description="In the order in which they were sent.")
 
 
@@ -115,8 +119,8 @@ class Intake:
         self.waiting: list[tuple[list[Sample], asyncio.Future]] = []
         self.came = asyncio.Event()
 
-    async def take(self, samples: list[Sample]) -> list[bool]:
-        """For each whether it is new, once all are kept. Raises sqlite3.Error when they are not."""
+    async def take(self, samples: list[Sample]) -> list[bool | None]:
+        """For each whether it is new, once all are kept; None for a forgotten one. Raises sqlite3.Error otherwise."""
         done = asyncio.get_running_loop().create_future()
         self.waiting.append((samples, done))
         self.came.set()
@@ -155,7 +159,10 @@ class Intake:
         self.store.close()
 
 
-UNKNOWN = {404: {"model": Fault, "description": "No sample has this id."}}
+UNKNOWN = {
+    404: {"model": Fault, "description": "No sample has this id."},
+    410: {"model": Fault, "description": "The sample is forgotten."},
+}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -200,8 +207,12 @@ def create_app(settings: Settings) -> FastAPI:
         if wrong:
             return Ascii({"error": "invalid", "detail": wrong[:20]}, 400)
         new = await intake.take(samples)
-        kept = [{"id": sample.key, "new": is_new} for sample, is_new in zip(samples, new, strict=True)]
-        return Ascii({"new": sum(new), "known": len(new) - sum(new), "samples": kept})
+        kept = [
+            {"id": sample.key, "new": bool(is_new), "forgotten": is_new is None}
+            for sample, is_new in zip(samples, new, strict=True)
+        ]
+        counts = {"new": new.count(True), "known": new.count(False), "forgotten": new.count(None)}
+        return Ascii({**counts, "samples": kept})
 
     @app.get(
         "/samples/{id}",
@@ -214,6 +225,8 @@ def create_app(settings: Settings) -> FastAPI:
         found = await intake.find(id)
         if found is None:
             return fault(404, "not_found", "no sample has this id")
+        if found.state in (FORGETTING, FORGOTTEN):
+            return fault(410, "gone", "the sample is forgotten")
         shown = {name: getattr(found, name) for name in Shown.model_fields if name != "id"}
         return Ascii({"id": found.key, **shown})
 

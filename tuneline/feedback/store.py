@@ -25,6 +25,7 @@ from tuneline.rows import RESERVED
 
 DIMENSIONS = SCORES  # each 0 to 1
 NEW, ACCEPTED, REJECTED = "new", "accepted", "rejected"  # of a sample
+FORGETTING, FORGOTTEN = "forgetting", "forgotten"  # of one that its person wants gone: begun, and without its texts
 OPEN, PROMOTED, KEPT, FAILED = "open", "promoted", "kept", "failed"  # of a run
 DATABASE = Path("feedback/feedback.sqlite")  # in .tuneline
 LOOK = 0.001  # seconds between two looks whether a writer may write
@@ -89,6 +90,12 @@ COPIES = """
 ALTER TABLE samples ADD COLUMN about TEXT NOT NULL DEFAULT '';
 CREATE INDEX samples_about ON samples (task, about) WHERE state = 'accepted';
 """
+# `answers`: keys of what the judge was paid for; `words`: of a forgotten sample, Sample.words, by which it is refused.
+FORGETS = """
+ALTER TABLE samples ADD COLUMN answers TEXT NOT NULL DEFAULT '';
+ALTER TABLE samples ADD COLUMN words TEXT NOT NULL DEFAULT '';
+CREATE INDEX samples_words ON samples (words) WHERE words <> '';
+"""
 COPY = 0.9  # of the letters of two outputs to one input, from which one is a copy of the other
 
 
@@ -112,6 +119,12 @@ class Sample:
     def about(self) -> str:
         """The same for inputs of the same words, whatever their case, marks and white space."""
         return hashlib.sha256(plain(self.input).encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def words(self) -> str:
+        """The same for samples of the same words, in any task."""
+        said = [plain(text) or text for text in (self.input, self.output)]
+        return hashlib.sha256(json.dumps(said).encode("ascii")).hexdigest()
 
     def faults(self) -> list[str]:
         """All that keeps it from being taken in; empty for a good one."""
@@ -240,7 +253,7 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Two that switch a new database to write-ahead mode at once fail.
         with held(self.path.with_suffix(".lock"), waiting=lambda: None):
-            self.db = open_database(self.path, [SCHEMA, COPIES])
+            self.db = open_database(self.path, [SCHEMA, COPIES, FORGETS])
 
     def __enter__(self) -> Self:
         return self
@@ -280,13 +293,14 @@ class Store:
 
     # ---------------------------------------------------------------- samples
 
-    def add(self, samples: Iterable[Sample], now: float | None = None) -> list[bool]:
-        """Takes them in, in one transaction; for each whether it is new. A known one changes nothing.
+    def add(self, samples: Iterable[Sample], now: float | None = None) -> list[bool | None]:
+        """Takes them in, in one transaction; for each whether it is new, None where it is forgotten and not taken in
+        again. A known one changes nothing.
 
         Raises ValueError, and takes none, when one of them has faults.
         """
         received = _time(now)
-        rows = []
+        samples, rows = list(samples), []
         for number, sample in enumerate(samples, 1):
             if faults := sample.faults():
                 raise ValueError(f"sample {number}: {'; '.join(faults)}")
@@ -298,14 +312,23 @@ class Store:
             "ON CONFLICT (key) DO NOTHING"
         )
         with self.transaction():
-            return [self.db.execute(insert, row).rowcount == 1 for row in rows]
+            forgets = self._one("SELECT EXISTS (SELECT 1 FROM samples WHERE words <> '')")
+            return [
+                None if forgets and self._is_forgotten(sample) else self.db.execute(insert, row).rowcount == 1
+                for sample, row in zip(samples, rows, strict=True)
+            ]
+
+    def _is_forgotten(self, sample: Sample) -> bool:
+        """By its words: a blank more does not bring it back."""
+        return bool(self._one("SELECT EXISTS (SELECT 1 FROM samples WHERE words = ?)", sample.words))
 
     def sample(self, key: str) -> Stored | None:
         return next(self._samples("key = ?", (key,)), None)
 
     def samples(self, task: str | None = None, after: int = 0) -> Iterator[Stored]:
-        """All, or those of a task, in the order in which they came, from above a number."""
-        return self._samples("(? IS NULL OR task = ?) AND number > ? ORDER BY number", (task, task, after))
+        """All that are not forgotten, or those of a task, in the order in which they came, from above a number."""
+        query = "(? IS NULL OR task = ?) AND number > ? AND words = '' ORDER BY number"
+        return self._samples(query, (task, task, after))
 
     def to_judge(self, limit: int, now: float | None = None, upto: int | None = None) -> list[Stored]:
         """The oldest that are not judged and whose next try is due; with `upto`, those up to that number."""
@@ -329,8 +352,10 @@ class Store:
         min_score: float,
         now: float | None = None,
         tallies: Iterable[Tally] = (),
+        answers: Iterable[str] = (),
     ) -> str:
-        """Accepts or rejects a new sample, with the tallies of its calls: its state; empty when it was judged before.
+        """Accepts or rejects a new sample, with the tallies of its calls and the keys of their logged answers: its
+        state; empty when it was judged before.
 
         A copy of an accepted one is rejected, however good: a text that is sent a hundred times is one sample.
         """
@@ -344,9 +369,10 @@ class Store:
             row = (_dump(judgement.scores), reason, judgement.judge, judgement.parts, _time(now))
             update = (
                 "UPDATE samples SET state = ?, scores = ?, reason = ?, judge = ?, parts = ?, judged = ?, "
-                f"accepted = {place if good else 'NULL'} WHERE number = ? AND state = 'new'"
+                f"answers = trim(answers || ' ' || ?), accepted = {place if good else 'NULL'} "
+                "WHERE number = ? AND state = 'new'"
             )
-            done = self.db.execute(update, (state, *row, number)).rowcount == 1
+            done = self.db.execute(update, (state, *row, " ".join(answers), number)).rowcount == 1
             if done:
                 self.add_tallies(tallies)
         return state if done else ""
@@ -365,15 +391,22 @@ class Store:
                 return key
         return None
 
-    def judge_failed(self, number: int, why: str, now: float | None = None, tallies: Iterable[Tally] = ()) -> None:
+    def judge_failed(
+        self,
+        number: int,
+        why: str,
+        now: float | None = None,
+        tallies: Iterable[Tally] = (),
+        answers: Iterable[str] = (),
+    ) -> None:
         """The sample stays new; it is due again after a minute, two, four … six hours."""
         wait = f"min({LONGEST_RETRY}, {FIRST_RETRY} * (1 << min(attempts, 20)))"
         update = (
-            f"UPDATE samples SET next_try = ? + {wait}, attempts = attempts + 1, reason = ? "
-            "WHERE number = ? AND state = 'new'"
+            f"UPDATE samples SET next_try = ? + {wait}, attempts = attempts + 1, reason = ?, "
+            "answers = trim(answers || ' ' || ?) WHERE number = ? AND state = 'new'"
         )
         with self.transaction():
-            if self.db.execute(update, (_time(now), why[:500], number)).rowcount:
+            if self.db.execute(update, (_time(now), why[:500], " ".join(answers), number)).rowcount:
                 self.add_tallies(tallies)
 
     def counts(self, task: str) -> dict[str, int]:
@@ -382,12 +415,17 @@ class Store:
         return {state: found.get(state, 0) for state in (NEW, ACCEPTED, REJECTED)}
 
     def accepted(self, task: str) -> int:
-        """The place of the sample that was accepted last; 0 when none was."""
+        """The place of the sample that was accepted last, one that is forgotten too; 0 when none was."""
         return self._one("SELECT coalesce(max(accepted), 0) FROM samples WHERE task = ?", task)
+
+    def accepted_after(self, task: str, place: int) -> int:
+        """How many are accepted above a place, without those that are forgotten."""
+        query = "SELECT count(*) FROM samples WHERE task = ? AND state = 'accepted' AND accepted > ?"
+        return self._one(query, task, place)
 
     def accepted_samples(self, task: str, upto: int) -> Iterator[Stored]:
         """Those accepted up to a place, in the order of acceptance."""
-        return self._samples("task = ? AND accepted <= ? ORDER BY accepted", (task, upto))
+        return self._samples("task = ? AND state = 'accepted' AND accepted <= ? ORDER BY accepted", (task, upto))
 
     def _samples(self, where: str, values: tuple) -> Iterator[Stored]:
         names = ", ".join(Stored.__dataclass_fields__)
@@ -408,7 +446,7 @@ class Store:
         """A new run on all that is accepted by now; None while one is open or too few samples are new."""
         with self.transaction():
             after, upto = self.watermark(task), self.accepted(task)
-            if self.current_run(task) or upto - after < max(min_new, 1):
+            if self.current_run(task) or self.accepted_after(task, after) < max(min_new, 1):
                 return None
             insert = "INSERT INTO runs (task, after, upto, base_commit, opened) VALUES (?, ?, ?, ?, ?)"
             self.db.execute(insert, (task, after, upto, base_commit, _time(now)))

@@ -5,10 +5,12 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tuneline.files import whole_file
 from tuneline.locks import held
 
 NAME = "finetuning.log"
@@ -53,6 +55,20 @@ def format_event(event: str, fields: dict[str, Any], hidden: list[str], inputs: 
 
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return json.dumps({"time": now, "event": event, **clean(fields)}) + "\n"
+
+
+def drop_events(folder: Path, gone: Callable[[str], bool]) -> int:
+    """Takes the events out of the log of which `gone` is true, given the line; how many."""
+    count = 0
+    with held(folder / f".{NAME}.lock", waiting=lambda: None):
+        for path in sorted(folder.glob(f"{NAME}*")):
+            lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
+            kept = [line for line in lines if not gone(line)]
+            if len(kept) < len(lines):
+                count += len(lines) - len(kept)
+                with whole_file(path) as part:
+                    part.write_text("".join(kept), encoding="utf-8")
+    return count
 
 
 def secrets(root: Path) -> list[str]:
