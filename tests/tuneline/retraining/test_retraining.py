@@ -22,7 +22,7 @@ from tests.conftest import ENVIRONMENT, ROOT, Project
 from tests.retraining import HALF, RIGHT, TASK, accept, begin_watch, command, processes_below, retraining_project, watch
 from tuneline.feedback.gate_settings import read_gate_settings
 from tuneline.feedback.recording import NotRecorded, record
-from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Store, database
+from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Run, Store, database
 from tuneline.files import write_jsonl
 from tuneline.locks import held
 from tuneline.measuring.bootstrap import paired_interval
@@ -66,6 +66,13 @@ def copy(promoted: Project, tmp_path: Path) -> Project:
 def runs(project: Project) -> list:
     with Store(database(project.root)) as store:
         return list(store.runs())
+
+
+def samples_of(project: Project, run: Run) -> str:
+    """As a run's commit has them, out of DVC's cache."""
+    place = f"{run.commit_id}:recipes/{NAME}/source/samples.jsonl.dvc"
+    oid = yaml.safe_load(project.run("git", "show", place).stdout)["outs"][0]["md5"]
+    return (project.root / ".dvc/cache/files/md5" / oid[:2] / oid[2:]).read_text("utf-8")
 
 
 def whole_current(project: Project) -> str | None:
@@ -387,8 +394,10 @@ def test_the_users_checkout_is_left_alone(promoted: Project) -> None:
 def test_the_commit_of_a_version_has_what_it_is_made_of(promoted: Project) -> None:
     (run,) = runs(promoted)
     shown = promoted.run("git", "show", f"{run.commit_id}:registry/{NAME}/card.md").stdout
-    samples = promoted.run("git", "show", f"{run.commit_id}:recipes/{NAME}/source/samples.jsonl").stdout
+    samples = samples_of(promoted, run)
     assert f"samples: 9 accepted ones, SHA-256 `{hashlib.sha256(samples.encode()).hexdigest()}`" in shown
+    listed = promoted.run("git", "ls-tree", "--name-only", run.commit_id, f"recipes/{NAME}/source/").stdout
+    assert "source/samples.jsonl.dvc\n" in listed and "source/samples.jsonl\n" not in listed
     assert "parent version: none, so the base" in shown and "promoted: yes" in shown
     rows = [json.loads(line) for line in samples.splitlines()]
     assert len({row["id"] for row in rows}) == len(rows) == 9
@@ -459,7 +468,7 @@ def test_killed_at_random_moments_one_run_a_watermark(kills: int, copy: Project,
     for run in found:
         name = f"{TASK}-{run.number:04d}"
         assert copy.run("git", "rev-parse", f"{RUNS}/{name}").stdout.strip() == run.commit_id
-        samples = copy.run("git", "show", f"{run.commit_id}:recipes/{NAME}/source/samples.jsonl").stdout.splitlines()
+        samples = samples_of(copy, run).splitlines()
         assert len({json.loads(line)["id"] for line in samples}) == len(samples) == run.upto
     promotions = [run.version for run in found if run.state == PROMOTED]
     assert promotions[:2] == ["v0.1.0", "v0.2.0"]
