@@ -58,14 +58,22 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
     help="Where the versions in service lie, for /metrics.",
 )  # fmt: skip
 def serve(database: Path | None, host: str, port: int, served: Path) -> None:
-    """Take samples on --host and --port: POST /samples; GET /health, /metrics."""
+    """Take samples on --host and --port: POST /samples; GET /health, /metrics.
+
+    With TUNELINE_HMAC_<NAME> in the environment, only those that application <name> has signed with that key.
+    """
     from tuneline import http_service
     from tuneline.feedback.server import Settings, create_app
+    from tuneline.feedback.signing import read_keys
     from tuneline.feedback.store import database as default
 
     token = http_service.token_for(host)
+    try:
+        keys = read_keys()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
     listening = http_service.listen(host, port)
-    app = create_app(Settings(database or default(), token, served))
+    app = create_app(Settings(database or default(), token, served, keys))
     http_service.run(app, listening, host)
 
 

@@ -75,7 +75,7 @@ def wipe(store: Store, texts: "Texts") -> None:
     """
     update = (
         "UPDATE samples SET input = '', output = '', model = '', meta = '{}', reason = '', judge = '', about = '', "
-        "answers = '' WHERE state = ?"
+        "answers = '', source = '' WHERE state = ?"
     )
     store.db.execute("PRAGMA secure_delete = ON")
     with store.transaction():

@@ -7,19 +7,21 @@ for no disk and for no other process. Nothing is judged here.
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from tuneline.database import check_writable
 from tuneline.feedback.metrics import StateCollector
+from tuneline.feedback.signing import HEADER, check
 from tuneline.feedback.store import (
+    APPLICATION,
     FORGETTING,
     FORGOTTEN,
     MOST_BYTES,
@@ -45,11 +47,15 @@ assert Task.__args__ == TASKS
 
 @dataclass(frozen=True)
 class Settings:
-    """`token` is asked of every client when there is one; `served`: where versions lie that are in service."""
+    """`token` is asked of every client when there is one; `served`: where versions lie that are in service.
+
+    `keys`: of applications, one of which must have signed each request with samples, when there are any.
+    """
 
     database: Path
     token: str = ""
     served: Path = Path("served")
+    keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 class SentSample(BaseModel):
@@ -159,6 +165,28 @@ class Intake:
         self.store.close()
 
 
+def signed(keys: Mapping[str, bytes]) -> Callable[..., Any]:
+    """A dependency: the application that has signed the request; None where there are no keys."""
+
+    async def application(request: Request) -> str | None:
+        try:
+            return check(request.headers.get(HEADER), await request.body(), keys) if keys else None
+        except ValueError as error:
+            raise HTTPException(401, str(error)) from None
+
+    return application
+
+
+def of_application(sample: Sample, name: str | None) -> Sample:
+    """The sample, its meta naming who signed it. Raises ValueError when it names another."""
+    if name is None:
+        return sample
+    given = sample.meta.get(APPLICATION, name)
+    if not isinstance(given, str) or given.casefold() != name:
+        raise ValueError(f"meta.{APPLICATION} is another than {name}, which signed it")
+    return replace(sample, meta={**sample.meta, APPLICATION: name})
+
+
 UNKNOWN = {
     404: {"model": Fault, "description": "No sample has this id."},
     410: {"model": Fault, "description": "The sample is forgotten."},
@@ -187,6 +215,7 @@ def create_app(settings: Settings) -> FastAPI:
     collector = StateCollector(settings.database, settings.served)
     guard = [Depends(bearer(settings.token))] if settings.token else []
     locked = LOCKED if settings.token else {}
+    signer = LOCKED if settings.token or settings.keys else {}
 
     @app.get("/health", summary="Whether the server is there, and what it has")
     async def health() -> Health:
@@ -196,14 +225,20 @@ def create_app(settings: Settings) -> FastAPI:
         "/samples",
         summary="Hand in samples; the answer comes when they are kept",
         response_model=Taken,
-        responses={**INVALID, **locked},
+        responses={**INVALID, **signer},
         dependencies=guard,
     )
     async def post_samples(
         sent: Annotated[One | Many, Discriminator(lambda given: "many" if isinstance(given, list) else "one")],
+        application: Annotated[str | None, Depends(signed(settings.keys))],
     ) -> Any:
-        samples = [one.sample() for one in (sent if isinstance(sent, list) else [sent])]
-        wrong = [f"{at}: {said}" for at, sample in enumerate(samples) for said in sample.faults()]
+        samples, wrong = [], []
+        for at, one in enumerate(sent if isinstance(sent, list) else [sent]):
+            try:
+                samples.append(of_application(one.sample(), application))
+                wrong += [f"{at}: {said}" for said in samples[-1].faults()]
+            except ValueError as error:
+                wrong.append(f"{at}: {error}")
         if wrong:
             return Ascii({"error": "invalid", "detail": wrong[:20]}, 400)
         new = await intake.take(samples)

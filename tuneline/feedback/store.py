@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tuneline.database import BUSY, open_database
 from tuneline.locks import held
@@ -31,6 +31,7 @@ DATABASE = Path("feedback/feedback.sqlite")  # in .tuneline
 LOOK = 0.001  # seconds between two looks whether a writer may write
 FIRST_RETRY, LONGEST_RETRY = 60.0, 6 * 3600.0  # seconds after a judge's call that failed
 MOST_INPUT, MOST_OUTPUT, MOST_MODEL, MOST_META = 200_000, 50_000, 200, 16_384  # signs; of meta as JSON
+APPLICATION = "application"  # of meta: who sent the sample; the server says it where the sample is signed
 MOST_DEPTH = 100  # of meta; what is deeper may be written and not read again
 MOST_BYTES = 4 * 1024 * 1024  # of a request
 # The longest sample fits, escaped: a sign beyond U+FFFF is two halves of six bytes each.
@@ -96,6 +97,11 @@ ALTER TABLE samples ADD COLUMN answers TEXT NOT NULL DEFAULT '';
 ALTER TABLE samples ADD COLUMN words TEXT NOT NULL DEFAULT '';
 CREATE INDEX samples_words ON samples (words) WHERE words <> '';
 """
+# Who sent it, as Sample.source says.
+SOURCES = """
+ALTER TABLE samples ADD COLUMN source TEXT NOT NULL DEFAULT '';
+CREATE INDEX samples_sources ON samples (task, accepted, source, model) WHERE state = 'accepted';
+"""
 COPY = 0.9  # of the letters of two outputs to one input, from which one is a copy of the other
 
 
@@ -119,6 +125,15 @@ class Sample:
     def about(self) -> str:
         """The same for inputs of the same words, whatever their case, marks and white space."""
         return hashlib.sha256(plain(self.input).encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def source(self) -> str:
+        """The application that meta names, in small letters; empty where it names none."""
+        said = self.meta.get(APPLICATION)
+        if not isinstance(said, str):
+            return ""
+        # Half a surrogate pair is no UTF-8.
+        return " ".join(said.split()).casefold()[:MOST_MODEL].encode("utf-8", "backslashreplace").decode()
 
     @property
     def words(self) -> str:
@@ -238,6 +253,14 @@ class Run:
     spend_usd: float
 
 
+class Caps(NamedTuple):
+    """Samples that one source and one model may have accepted for a run; 0: any number."""
+
+    per_source: int = 0
+    per_model: int = 0
+
+
+NO_CAPS = Caps()
 Tally = tuple[str, Mapping[str, str], float]  # name, labels, by how much
 
 
@@ -253,7 +276,7 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Two that switch a new database to write-ahead mode at once fail.
         with held(self.path.with_suffix(".lock"), waiting=lambda: None):
-            self.db = open_database(self.path, [SCHEMA, COPIES, FORGETS])
+            self.db = open_database(self.path, [SCHEMA, COPIES, FORGETS, SOURCES])
 
     def __enter__(self) -> Self:
         return self
@@ -305,10 +328,10 @@ class Store:
             if faults := sample.faults():
                 raise ValueError(f"sample {number}: {'; '.join(faults)}")
             said = (sample.task, sample.input, sample.output, sample.model)
-            rows.append((sample.key, *said, _dump(sample.meta), received, sample.about))
+            rows.append((sample.key, *said, _dump(sample.meta), received, sample.about, sample.source))
         insert = (
-            "INSERT INTO samples (key, task, input, output, model, meta, received, about) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO samples (key, task, input, output, model, meta, received, about, source) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (key) DO NOTHING"
         )
         with self.transaction():
@@ -353,19 +376,19 @@ class Store:
         now: float | None = None,
         tallies: Iterable[Tally] = (),
         answers: Iterable[str] = (),
+        caps: Caps = NO_CAPS,
     ) -> str:
         """Accepts or rejects a new sample, with the tallies of its calls and the keys of their logged answers: its
         state; empty when it was judged before.
 
-        A copy of an accepted one is rejected, however good: a text that is sent a hundred times is one sample.
+        A copy of an accepted one is rejected, however good: a text that is sent a hundred times is one sample. And so
+        is what is over a cap.
         """
         place = "(SELECT coalesce(max(accepted), 0) + 1 FROM samples AS of WHERE of.task = samples.task)"
         with self.transaction():
-            copied = self.copied_by(number)
-            good = not copied and judgement.overall >= min_score
-            state, reason = ACCEPTED if good else REJECTED, judgement.reason
-            if copied:
-                reason = f"says the same as {copied[:12]}, which is accepted"
+            why = self.is_known(number) or (self.over_cap(number, caps) if judgement.overall >= min_score else "")
+            good = not why and judgement.overall >= min_score
+            state, reason = ACCEPTED if good else REJECTED, why or judgement.reason
             row = (_dump(judgement.scores), reason, judgement.judge, judgement.parts, _time(now))
             update = (
                 "UPDATE samples SET state = ?, scores = ?, reason = ?, judge = ?, parts = ?, judged = ?, "
@@ -376,6 +399,37 @@ class Store:
             if done:
                 self.add_tallies(tallies)
         return state if done else ""
+
+    def reject(self, number: int, why: str, now: float | None = None) -> bool:
+        """Without a judge; False when it was judged before."""
+        update = (
+            "UPDATE samples SET state = ?, reason = ?, judge = 'none', judged = ? WHERE number = ? AND state = 'new'"
+        )
+        with self.transaction():
+            return self.db.execute(update, (REJECTED, why, _time(now), number)).rowcount == 1
+
+    def is_known(self, number: int) -> str:
+        """Why a sample adds nothing to those that are accepted; empty when it does."""
+        copied = self.copied_by(number)
+        return f"says the same as {copied[:12]}, which is accepted" if copied else ""
+
+    def over_cap(self, number: int, caps: Caps) -> str:
+        """Which cap of the next run a sample's source or model has reached; empty when none."""
+        task, source, model = self.db.execute(
+            "SELECT task, source, trim(model) FROM samples WHERE number = ?", (number,)
+        ).fetchone()
+        run = self.current_run(task)
+        after = run.upto if run else self.watermark(task)
+        for knob, most, column, name in (
+            ("most-per-source", caps.per_source, "source", source), ("most-per-model", caps.per_model, "model", model),
+        ):  # fmt: skip
+            query = (
+                f"SELECT count(*) FROM samples WHERE task = ? AND state = 'accepted' AND accepted > ? "
+                f"AND lower(trim({column})) = lower(?)"
+            )
+            if most and self._one(query, task, after, name) >= most:
+                return f"gate.{knob}: {most} of {name or f'no named {column}'} are accepted for the next run"
+        return ""
 
     def copied_by(self, number: int) -> str | None:
         """The key of an accepted sample to the same input, by its words, whose output is nearly this one's."""

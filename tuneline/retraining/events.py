@@ -19,7 +19,7 @@ OLD_FILES = 5  # finetuning.log.1 is the youngest
 MOST_SIGNS = 1000  # of a text; an error may quote all that was sent
 INPUTS = "TUNELINE_LOG_INPUTS"  # 1: texts of an application are written too
 TEXTS = frozenset("input inputs output outputs text prompt messages answer summary source reference content".split())
-SECRET = re.compile(r".+_API_KEY|HF_TOKEN|TUNELINE_TOKEN")
+SECRET = re.compile(r".+_API_KEY|HF_TOKEN|TUNELINE_TOKEN|TUNELINE_HMAC_\w+")
 
 
 def log_event(folder: Path, event: str, **fields: Any) -> None:
@@ -72,7 +72,7 @@ def drop_events(folder: Path, gone: Callable[[str], bool]) -> int:
 
 
 def secrets(root: Path) -> list[str]:
-    """The values of *_API_KEY, HF_TOKEN and TUNELINE_TOKEN in the environment and in `root`/.env, longest first.
+    """The values of the environment and of `root`/.env whose names are of a SECRET, longest first.
 
     Whatever .env holds, it ends no run.
     """
