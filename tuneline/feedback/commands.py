@@ -199,7 +199,8 @@ def status(database: Path | None, as_json: bool) -> None:
         return
     for task, of in found.items():
         run = of["last_run"]
-        told = f"; run {run['number']} {run['state']}" if run else ""
+        why = f": {run['reason']}" if run and run["reason"] else ""
+        told = f"; run {run['number']} {run['state']}{why}" if run else ""
         click.echo(
             f"{task}: {of['new']} to judge, {of['accepted']} accepted, {of['rejected']} rejected; "
             f"{of['since']} since the last version{told}"

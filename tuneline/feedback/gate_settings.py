@@ -27,6 +27,8 @@ class GateSettings(BaseModel):
     most_per_source: int = Field(0, ge=0, description="Accepted of one application for a run; 0: any number.")
     most_per_model: int = Field(0, ge=0, description="Accepted of one model for a run; 0: any number.")
     measure: str = Field(min_length=1, description="Of the held-out rows, by which a version wins.")
+    least_effect: float = Field(0, ge=0, description="Of the measure, by which it must win at least.")
+    retention_margin: float = Field(0.05, ge=0, description="Of token F1 on general questions, that it may lose.")
     adapters: dict[str, str] = Field(min_length=1, description="The adapter that a run of a task trains.")
     attempts: int = Field(ge=1, description="Of a run that fails.")
     retry_minutes: float = Field(ge=0, description="After a failed run.")

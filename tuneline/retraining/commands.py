@@ -209,7 +209,7 @@ def show_versions(root: Path, listed: dict[str, list]) -> None:
     from tuneline.table import WIDTH
 
     table = Table(title="versions", title_justify="left")
-    for column in ("version", "day", "parent", "measure", "mean", "difference to the parent", ""):
+    for column in ("version", "day", "parent", "measure", "mean", "difference to the parent", "shows", ""):
         table.add_column(column)
     for name, found in listed.items():
         now = in_service(found)
@@ -221,10 +221,15 @@ def show_versions(root: Path, listed: dict[str, list]) -> None:
                 mean = said["sides"]["new"][said["measure"]]["mean"]
                 low, high = said["difference"]["interval"]
                 change = f"{said['difference']['mean']:+.3f} \\[{low:+.3f}, {high:+.3f}]"
-                known = (said["previous"] or "base", said["measure"], f"{mean:.3f}", change)
+                shows = said.get("detectable")  # versions from before it was told have none
+                shown = "–" if shows is None else f"{shows:.3f}"
+                known = (said["previous"] or "base", said["measure"], f"{mean:.3f}", change, shown)
             except (click.ClickException, ValueError, KeyError, TypeError):  # a tag that no run has made
-                known = ("–",) * 4
+                known = ("–",) * 5
             table.add_row(f"{name}@{one.version}", day, *known, state)
     console = Console(width=WIDTH)
     console.print(table)
-    console.print("means over the held-out rows; in brackets the central 95 % of a bootstrap of the differences by row")
+    console.print(
+        "means over the held-out rows; in brackets the central 95 % of a bootstrap of the differences by row;"
+    )
+    console.print("shows: the difference that so many rows show in 80 of 100 runs")

@@ -163,8 +163,8 @@ def compare_with_served(root: Path, checkout: Path, order: Order, options: dict[
 
     previous = served_version(root, order.adapter)
     served = root / "served" / order.adapter / previous if previous else None
-    measure = read_gate_settings(checkout).measure
-    return {"previous": previous, **compare(checkout, order.adapter, served, measure, options)}
+    gate = read_gate_settings(checkout)
+    return {"previous": previous, **compare(checkout, order.adapter, served, gate, options)}
 
 
 def pipeline_spend(checkout: Path, *names: str) -> float:

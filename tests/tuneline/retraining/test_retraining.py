@@ -39,6 +39,7 @@ from tuneline.retraining.runner import choose, docker_command, last_words, local
 from tuneline.retraining.watch import check_commit, due_run, start_against_served
 
 NAME = "summaries"
+GATE = read_gate_settings(ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +144,14 @@ def evaluated(tmp_path: Path) -> dict:
         {"base": {"rouge_l": low, "other": None}, "tuned": {"rouge_l": low + 0.2, "other": 1}} for low in (0.1, 0.4)
     ]
     write_jsonl(tmp_path / "predictions.jsonl", ({"id": str(n), "figures": one} for n, one in enumerate(figures)))
+    write_jsonl(tmp_path / "test.jsonl", ({"id": str(n)} for n in range(2)))
     (tmp_path / "report.json").write_text(json.dumps({"judge": "offline", "judge_spend": {"usd": 0.25}}))
-    return {"predictions": Path("predictions.jsonl"), "report": Path("report.json"), "samples": 100, "seed": 0}
+    paths = {name: Path(name if name == "recipe" else f"{name}.jsonl") for name in ("predictions", "test", "recipe")}
+    return {**paths, "report": Path("report.json"), "samples": 100, "seed": 0}
 
 
 def test_the_first_version_is_compared_with_the_base(tmp_path: Path, evaluated: dict) -> None:
-    found = compare(tmp_path, NAME, None, "rouge_l", evaluated)
+    found = compare(tmp_path, NAME, None, GATE, evaluated)
     assert (found["rows"], found["judge"], found["against"], found["spend_usd"]) == (2, "offline", "base", 0.25)
     assert {side: figures["rouge_l"]["mean"] for side, figures in found["sides"].items()} == {"base": 0.25, "new": 0.45}
     assert "other" not in found["sides"]["base"]
@@ -158,7 +161,7 @@ def test_the_first_version_is_compared_with_the_base(tmp_path: Path, evaluated: 
 
 def test_a_measure_that_the_figures_lack_is_told(tmp_path: Path, evaluated: dict) -> None:
     with pytest.raises(click.ClickException, match="no slot_f1 among the figures; there are rouge_l, other"):
-        compare(tmp_path, NAME, None, "slot_f1", evaluated)
+        compare(tmp_path, NAME, None, GATE.model_copy(update={"measure": "slot_f1"}), evaluated)
 
 
 def test_the_container_gets_the_same_command(tmp_path: Path) -> None:
