@@ -34,7 +34,7 @@ help: ## list the targets
 	@touch $@
 
 .venv/test: .venv/mlx .venv/report
-	$(INSTALL) '.[test,typeset]'
+	$(INSTALL) '.[mask,test,typeset]'
 	@touch $@
 
 setup: .venv/repro ## create .venv with the pinned versions

@@ -83,21 +83,44 @@ def serve(database: Path | None, host: str, port: int, served: Path) -> None:
 @click.option("--task", type=click.Choice(TASKS), help="Of the rows that name none.")
 @click.option("--model", default="", help="Of the rows that name none.")
 @click.option("--most-refused", type=click.IntRange(0), default=0, show_default=True, help="Rows; over it: exit 1.")
-def import_(files: tuple[Path, ...], database: Path | None, task: str | None, model: str, most_refused: int) -> None:
-    """Take in the samples of FILES: {"task", "input", "output", "model"?, "meta"?} as JSON Lines, JSON or CSV."""
+@click.option("--mask", is_flag=True, help="E-mail, phone, bank, card and IP numbers become [EMAIL], [PHONE], …")
+@click.option("--region", "regions", multiple=True, help="As FR: of phone numbers without their +33, for --mask.")
+def import_(
+    files: tuple[Path, ...],
+    database: Path | None,
+    task: str | None,
+    model: str,
+    most_refused: int,
+    mask: bool,
+    regions: tuple[str, ...],
+) -> None:
+    """Take in the samples of FILES: {"task", "input", "output", "model"?, "meta"?} as JSON Lines, JSON or CSV.
+
+    Or the calls that an application has logged, {"request", "response"} in the form of OpenAI's chat.completions or
+    responses.
+    """
     from tuneline.feedback.intake import import_file
+    from tuneline.feedback.masking import Mask
     from tuneline.feedback.store import Store
     from tuneline.feedback.store import database as default
 
-    refused = 0
+    if regions and not mask:
+        raise click.ClickException("--region is of --mask")
+    masking, refused = Mask(regions) if mask else None, 0
     with Store(database or default()) as store:
         for path in files:
-            done = import_file(store, path, task, model)
+            done = import_file(store, path, task, model, masking)
             for line in done.refused:
                 click.echo(line, err=True)
             gone = f", {done.forgotten} forgotten and not taken in again" if done.forgotten else ""
             click.echo(f"{path}: {done.new} new, {done.known} known, {len(done.refused)} refused{gone}")
+            if done.left_out:
+                keys = ", ".join(f"{key} ({count})" for key, count in sorted(done.left_out.items()))
+                click.echo(f"{path}: no sample has what these say, left out: {keys}")
             refused += len(done.refused)
+    if masking:
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(masking.counts.items()))
+        click.echo(f"masked: {found or 'nothing'}")
     if refused > most_refused:
         raise click.ClickException(f"{refused} rows are refused, the others taken in; correct these, import it again")
 
