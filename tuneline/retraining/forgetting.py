@@ -4,6 +4,7 @@ Run folders, the judge's logged answers and the log of events lose them, and DVC
 What git has, and what weights have learned, no command here takes away: the commands that would are told.
 """
 
+import hashlib
 import json
 import re
 import shlex
@@ -26,7 +27,7 @@ from tuneline.retraining.events import drop_events, log_event
 from tuneline.retraining.execute import LOCK
 from tuneline.retraining.record import RECORD
 from tuneline.retraining.watch import LOGS, RUNS
-from tuneline.teaching.log import blank
+from tuneline.teaching.log import blank, thin
 
 HASH = re.compile(r"\b[0-9a-f]{32}\b(?:\.dir)?")
 HELD = f"recipes/*/source/{SAMPLES}"
@@ -39,6 +40,7 @@ class Forgotten:
 
     samples: int
     answers: int = 0
+    shared: int = 0  # of the answers in the snapshot that DVC shares
     folders: list[Path] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)  # of DVC's cache, by hash
     versions: list[registry.Version] = field(default_factory=list)
@@ -57,8 +59,12 @@ def forget(
     done = Forgotten(len(samples))
     with alone(root, store, say):
         done.folders = drop_folders(root, texts)
-        for folder in sorted((root / ".tuneline/answers").glob("*/")):
-            done.answers += blank(folder, lambda key, text: key in keys or texts.quoted_in(text))
+
+        def is_about(key: str, text: str) -> bool:
+            return key in keys or texts.quoted_in(text)
+
+        done.answers = sum(blank(folder, is_about) for folder in sorted((root / ".tuneline/answers").glob("*/")))
+        done.shared = drop_shared(root, is_about, keep_cache)
         drop_events(root / LOGS, texts.quoted_in)
         learned = [run for run in store.runs() if run.state in (PROMOTED, KEPT) and _has_learned(run, samples)]
         if (root / ".dvc").is_dir() and (root / ".git").exists():
@@ -91,6 +97,18 @@ def drop_folders(root: Path, texts: Texts) -> list[Path]:
             shutil.rmtree(folder)
             found.append(folder)
     return found
+
+
+def drop_shared(root: Path, is_about: Callable[[str, str], bool], keep_cache: bool) -> int:
+    """Takes answers out of the snapshot that `tuneline answers` shares, and its object out of the cache; how many."""
+    count = 0
+    for path in sorted((root / "answers").glob("*/*.jsonl")):
+        oid = hashlib.md5(path.read_bytes()).hexdigest()
+        thinned = thin(path, is_about)
+        if thinned and not keep_cache and (root / ".dvc").is_dir():
+            _place(cache_of(root), oid).unlink(missing_ok=True)
+        count += thinned
+    return count
 
 
 def _has_learned(run: Run, samples: Iterable[Stored]) -> bool:
@@ -264,6 +282,9 @@ def told(root: Path, done: Forgotten, keep_cache: bool) -> Iterator[str]:
     """What a call has done, what it could not, and the commands that would."""
     parts = f"{len(done.folders)} run folders, {done.answers} logged answers, {len(done.objects)} objects of the cache"
     yield f"{done.samples} samples are forgotten, and with them {parts}"
+    if done.shared:
+        yield f"answers/, which DVC shares, has {done.shared} answers less; for the others too:"
+        yield "    dvc add answers && dvc push answers.dvc && git commit -m 'answers' answers.dvc"
     for path in done.here:
         yield f"{path.relative_to(root)} in your working tree has a text too; it is yours to remove"
     for version in done.versions:

@@ -1,9 +1,11 @@
 """A sample is forgotten: no byte of it in the database, in what runs left, in the cache; git by the told commands."""
 
 import hashlib
+import itertools
 import json
 import shutil
 import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import ENVIRONMENT, ROOT, Project
+from tests.tuneline.feedback.test_feedback import serving
 from tuneline.cli import main
-from tuneline.feedback import forgetting
+from tuneline.feedback import forgetting, record_all
 from tuneline.feedback.intake import import_file
 from tuneline.feedback.snapshot import write_snapshot
 from tuneline.feedback.store import DIMENSIONS, FORGOTTEN, PROMOTED, Judgement, Sample, Store, database
@@ -86,7 +89,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.run("git", "init", "-q", "-b", "main")
     Repo.init(str(project.root)).close()
     shutil.copy2(ROOT / "params.yaml", project.root)
-    (project.root / ".gitignore").write_text("/.tuneline/\n/logs/\n/data/\n")
+    (project.root / ".gitignore").write_text("/.tuneline/\n/logs/\n/data/\n/answers/\n")
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "start")
     with Store(database(project.root)) as store:
@@ -106,6 +109,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Project:
     with AnswerLog(project.root / ".tuneline/answers/m") as log:
         for key, text in (("ab", '{"score": 9}'), ("cd", f"As it says, {SAID.upper()}"), ("ef", "another's")):
             log.add(key * 32, Answer(text, "stop", 1, 1, 0.1, "m"))
+    shared = project.root / "answers/m/answers.jsonl"
+    shared.parent.mkdir(parents=True)
+    shutil.copy2(next(project.root.glob(".tuneline/answers/m/*.jsonl")), shared)
+    cached(project, shared.read_bytes())
     (project.root / "logs").mkdir()
     (project.root / "logs/finetuning.log").write_text(json.dumps({"why": SAID}) + "\n" + '{"event": "kept"}\n')
     return project
@@ -143,7 +150,7 @@ def git_objects_with(project: Project) -> int:
 def is_gone(project: Project) -> None:
     assert with_bytes(project.root / ".tuneline") == []
     assert with_bytes(project.root / ".dvc") == []
-    assert with_bytes(project.root / "logs") == []
+    assert with_bytes(project.root / "logs") == with_bytes(project.root / "answers") == []
     assert not list(project.root.glob(".tuneline/runs/*"))
     with AnswerLog(project.root / ".tuneline/answers/m") as log:
         assert [log.get(key * 32) is None for key in ("ab", "cd", "ef")] == [True, True, False] and not log.passed_over
@@ -172,6 +179,7 @@ def test_forgotten_is_gone_and_places_stay(project: Project) -> None:
 
 def test_it_says_what_learned_and_what_takes_it_out_of_git(project: Project) -> None:
     said = forget("--match", "quillFEATHER", "--yes").output
+    assert "answers/, which DVC shares, has 2 answers less" in said
     assert f"{NAME} v0.2.0 has learned from them and is in service" in said
     assert f"tuneline models rollback {NAME} --to v0.1.0" in said
     assert f"can no longer be made again from their data, though they serve: {NAME} v0.2.0\n" in said
@@ -181,8 +189,8 @@ def test_it_says_what_learned_and_what_takes_it_out_of_git(project: Project) -> 
     assert {rows(OTHERS[:1]), b"\x001", b"1", b"2"} <= left and b"\x003" not in left
     assert git_objects_with(project)
     before = project.run("git", "rev-parse", "main", f"{NAME}@v0.1.0").stdout
-    commands = [line.strip() for line in said.splitlines() if line.startswith("    ") and "tuneline " not in line]
-    assert "filter-branch" in commands[0]
+    commands = [line.strip() for line in said.splitlines() if line.startswith("    ")]
+    commands = commands[next(at for at, line in enumerate(commands) if "filter-branch" in line) :]
     project.run("bash", "-ec", "\n".join(commands))
     assert not git_objects_with(project)
     assert project.run("git", "rev-parse", "main", f"{NAME}@v0.1.0").stdout == before
@@ -267,3 +275,32 @@ def test_beside_no_checkout_the_database_alone(tmp_path: Path, monkeypatch: pyte
         store.add([replace(GONE, input=f"{SECRET} {number}" * 50) for number in range(30)])
     assert forget("--match", "Larkspur", "--database", str(tmp_path / "f.sqlite"), "--yes").exit_code == 0
     assert with_bytes(tmp_path) == []
+
+
+def test_a_server_at_work_says_that_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    going = threading.Event()
+    with serving(tmp_path) as api:
+
+        def send() -> None:
+            for number in itertools.takewhile(lambda _: not going.is_set(), itertools.count()):
+                api.ask("/samples", vars(replace(OTHERS[0], input=f"The zoo has {number} bears.")))
+
+        api.ask("/samples", vars(GONE))
+        assert api.ask(f"/samples/{GONE.key}")[0] == 200
+        application = threading.Thread(target=send)
+        application.start()
+        try:
+            done = forget("--id", GONE.key, "--database", str(tmp_path / "feedback.sqlite"), "--yes")
+        finally:
+            going.set()
+            application.join()
+        assert done.exit_code == 0, done.output
+        assert with_bytes(tmp_path) == []
+        status, answer, _ = api.ask(f"/samples/{GONE.key}")
+        assert (status, answer["error"]) == (410, "gone")
+        answer = api.ask("/samples", [vars(GONE), vars(OTHERS[1])])[1]
+        assert (answer["new"], answer["known"], answer["forgotten"]) == (1, 0, 1)
+        assert [one["forgotten"] for one in answer["samples"]] == [True, False]
+        assert record_all([GONE, OTHERS[1]], api.url) == [False, False]
+        assert api.ask("/samples/" + "0" * 64)[0] == 404
