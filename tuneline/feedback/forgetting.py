@@ -25,16 +25,20 @@ def find(store: Store, ids: Sequence[str], text: str | None, task: str | None) -
 
     And those that have the same input as one of them, and those that another call has begun to forget.
 
-    Raises click.ClickException for what is no id.
+    Raises click.ClickException for what is no id, or that of no sample.
     """
+    begun_before = begun(store)
+    wanted = {one.number: one for one in store.samples(task) if _is_meant(one, ids, text)}
     for one in ids:
         if not ID.fullmatch(one):
             raise click.ClickException(f"--id {one!r}: an id is at least 12 of the 64 digits 0-9, a-f")
-    wanted = {one.number: one for one in store.samples(task) if _is_meant(one, ids, text)}
+        known = any(sample.key.startswith(one) for sample in (*wanted.values(), *begun_before))
+        if not known and not is_forgotten(store, [one]):
+            raise click.ClickException(f"no sample has the id {one}; nothing is forgotten")
     inputs = {plain(one.input) or one.input for one in wanted.values()}
     if inputs:
         wanted |= {one.number: one for one in store.samples() if (plain(one.input) or one.input) in inputs}
-    return [*begun(store), *(one for _, one in sorted(wanted.items()))]
+    return [*begun_before, *(one for _, one in sorted(wanted.items()))]
 
 
 def _is_meant(sample: Stored, ids: Sequence[str], text: str | None) -> bool:

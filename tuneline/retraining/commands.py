@@ -120,6 +120,7 @@ def forget(
     them, and what git has of them. Killed in the middle, it is completed by the next call.
     """
     from tuneline.feedback import forgetting
+    from tuneline.feedback.store import FORGETTING
     from tuneline.retraining.forgetting import forget as forget_samples
     from tuneline.retraining.forgetting import told
 
@@ -134,6 +135,8 @@ def forget(
         if not found:
             raise click.ClickException("no sample is that one; nothing is forgotten")
         show_samples(found)
+        if begun := sum(one.state == FORGETTING for one in found):
+            click.echo(f"{begun} of them an earlier call has begun to forget")
         if not yes:
             click.confirm(f"Forget {len(found)} samples for good?", abort=True)
         done = forget_samples(root, store, found, keep_cache, click.echo)

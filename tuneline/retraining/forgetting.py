@@ -65,12 +65,13 @@ def forget(
 
         done.answers = sum(blank(folder, is_about) for folder in sorted((root / ".tuneline/answers").glob("*/")))
         done.shared = drop_shared(root, is_about, keep_cache)
-        drop_events(root / LOGS, texts.quoted_in)
+        if (root / LOGS).is_dir():
+            drop_events(root / LOGS, texts.quoted_in)
         learned = [run for run in store.runs() if run.state in (PROMOTED, KEPT) and _has_learned(run, samples)]
         if (root / ".dvc").is_dir() and (root / ".git").exists():
             _forget_versions(root, texts, learned, keep_cache, done)
+            log_event(root / LOGS, "samples_forgotten", count=len(samples))
         wipe(store, texts)
-        log_event(root / LOGS, "samples_forgotten", count=len(samples))
     return done
 
 
@@ -78,11 +79,10 @@ def forget(
 def alone(root: Path, store: Store, say: Callable[[str], None]) -> Iterator[None]:
     """While no run, no watcher and no judge is at work with the texts."""
     state = root / ".tuneline"
-    locks = {
-        **{state / f"{name}.lock": "a run" for name in ("finetune", *(f"watch-{task}" for task in TASKS))},
-        root / LOCK: "a run",
-        store.path.with_suffix(".judge"): "a judge",
-    }
+    locks = {store.path.with_suffix(".judge"): "a judge"}
+    if state.is_dir():  # in the order in which they are taken there
+        names = ("finetune", *(f"watch-{task}" for task in TASKS))
+        locks = {**{state / f"{name}.lock": "a run" for name in names}, root / LOCK: "a run", **locks}
     with ExitStack() as stack:
         for path, who in locks.items():
             stack.enter_context(held(path, lambda who=who: say(f"{who} is at work; waiting for its end")))
@@ -116,7 +116,7 @@ def _has_learned(run: Run, samples: Iterable[Stored]) -> bool:
 
 
 def _forget_versions(root: Path, texts: Texts, learned: Sequence[Run], keep_cache: bool, done: Forgotten) -> None:
-    listed = [version for name in registry.names(root) for version in registry.versions(root, name)]
+    listed = listed_versions(root)
     known = {(adapter_of(root, run.task), run.version) for run in learned}
     done.versions = [one for one in listed if (one.name, one.version) in known]
     names = {one.name for one in done.versions}
@@ -126,6 +126,10 @@ def _forget_versions(root: Path, texts: Texts, learned: Sequence[Run], keep_cach
     if not keep_cache:
         done.objects = drop_objects(root, texts)
     done.lost = [one for one in done.versions if not can_be_made(root, one)]
+
+
+def listed_versions(root: Path) -> list[registry.Version]:
+    return [version for name in registry.names(root) for version in registry.versions(root, name)]
 
 
 def adapter_of(root: Path, task: str) -> str | None:
@@ -254,9 +258,10 @@ def rewriting(root: Path, done: Forgotten) -> list[str]:
     words += [*refs, *_below(root, done.held)]
     lines = [f"FILTER_BRANCH_SQUELCH_WARNING=1 {shlex.join(words)}"]
     lines += ["git for-each-ref --format='delete %(refname)' refs/original | git update-ref --stdin"]
-    for one in (one for one in done.versions if set(done.held) & {one.commit}):
+    for one in listed_versions(root):
         tag = f"{one.name}@{one.version}"
-        lines.append(f'perl -pi -e "s/{one.commit}/$(git rev-parse {shlex.quote(tag)}^{{commit}})/" {RECORD}')
+        if f"refs/tags/{tag}" in refs:  # its commit is another one then, and the record knows it by its commit
+            lines.append(f'perl -pi -e "s/{one.commit}/$(git rev-parse {shlex.quote(tag)}^{{commit}})/" {RECORD}')
     lines.append("git reflog expire --expire=now --all && git gc --quiet --prune=now")
     for remote in git(root, "remote").splitlines():
         pushed = [ref for ref in refs if ref.startswith(("refs/tags/", "refs/heads/"))]
@@ -308,6 +313,7 @@ def _of_version(version: registry.Version, done: Forgotten, root: Path) -> Itera
     now = registry.served_version(root, version.name) == version.version
     yield f"{version.name} {version.version} has learned from them{' and is in service' if now else ''}"
     older = [one for one in done.clean if one.name == version.name]
+    yield f"  its weights: served/{version.name}/{version.version}, and adapters/{version.name} of its commit in the cache"
     if now and older:
         yield f"  out of service: tuneline models rollback {version.name} --to {older[-1].version}"
     elif now:

@@ -247,7 +247,8 @@ def test_an_open_run_goes_on_without_it(project: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--id", "0" * 64], "no sample is that one; nothing is forgotten"),
+        (["--id", "0" * 64], f"no sample has the id {'0' * 64}; nothing is forgotten"),
+        (["--id", GONE.key, "--id", "0" * 12], f"no sample has the id {'0' * 12}; nothing is forgotten"),
         (["--match", "nobody's"], "no sample is that one; nothing is forgotten"),
         (["--match", "Larkspur", "--task", "classification"], "no sample is that one; nothing is forgotten"),
         (["--match", " "], "name what is to be forgotten: --id ID, or --match TEXT"),

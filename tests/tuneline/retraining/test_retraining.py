@@ -413,6 +413,26 @@ def test_events_are_logged_without_texts(promoted: Project) -> None:
     assert HALF not in log
 
 
+def test_a_sample_of_a_version_is_forgotten(copy: Project) -> None:
+    """Of a real run: no file of the checkout and no object of git has it, and the version is served as before."""
+    with Store(database(copy.root)) as store:
+        gone = next(store.accepted_samples(TASK, 4))
+    said = copy.run(*command("feedback", "forget", "--id", gone.key, "--yes")).stdout
+    assert f"{NAME} v0.1.0 has learned from them and is in service" in said and "filter-branch" not in said
+    assert f"can no longer be made again from their data, though they serve: {NAME} v0.1.0" in said
+    assert not [path for path in copy.root.rglob("*") if path.is_file() and gone.input.encode() in path.read_bytes()]
+    every = subprocess.run(
+        ["git", "cat-file", "--batch", "--batch-all-objects"], cwd=copy.root, stdout=subprocess.PIPE, check=True
+    ).stdout
+    assert gone.input.encode() not in every
+    listings = (json.loads(path.read_text("utf-8")) for path in copy.root.glob(".dvc/cache/files/md5/*/*.dir"))
+    tokens = [one["md5"] for listing in listings for one in listing if one["relpath"] == "train.arrow"]
+    assert tokens and not any(copy.root.glob(f".dvc/cache/files/md5/{one[:2]}/{one[2:]}") for one in tokens)
+    assert whole_current(copy) == "v0.1.0"
+    accept(copy, [RIGHT] * 2, seed=2)
+    assert "2 of 8 new accepted samples" in watch(copy)
+
+
 def test_no_run_before_enough_new_samples(copy: Project) -> None:
     accept(copy, [RIGHT] * 7, seed=2)
     assert "7 of 8 new accepted samples for summarization" in watch(copy)
