@@ -313,7 +313,7 @@ def _of_version(version: registry.Version, done: Forgotten, root: Path) -> Itera
     now = registry.served_version(root, version.name) == version.version
     yield f"{version.name} {version.version} has learned from them{' and is in service' if now else ''}"
     older = [one for one in done.clean if one.name == version.name]
-    yield f"  its weights: served/{version.name}/{version.version}, and adapters/{version.name} of its commit in the cache"
+    yield f"  its weights: served/{version.name}/{version.version}, and its adapter in the cache"
     if now and older:
         yield f"  out of service: tuneline models rollback {version.name} --to {older[-1].version}"
     elif now:
