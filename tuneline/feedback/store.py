@@ -137,9 +137,9 @@ class Sample:
 
     @property
     def words(self) -> str:
-        """The same for samples of the same words, in any task."""
-        said = [plain(text) or text for text in (self.input, self.output)]
-        return hashlib.sha256(json.dumps(said).encode("ascii")).hexdigest()
+        """The same as `about`, but for an input without a word, which has only its signs."""
+        said = plain(self.input) or self.input
+        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
     def faults(self) -> list[str]:
         """All that keeps it from being taken in; empty for a good one."""
@@ -342,7 +342,7 @@ class Store:
             ]
 
     def _is_forgotten(self, sample: Sample) -> bool:
-        """By its words: a blank more does not bring it back."""
+        """By the words of its input: neither a blank more nor another output brings it back."""
         return bool(self._one("SELECT EXISTS (SELECT 1 FROM samples WHERE words = ?)", sample.words))
 
     def sample(self, key: str) -> Stored | None:

@@ -31,6 +31,7 @@ from tuneline.teaching.log import blank, thin
 
 HASH = re.compile(r"\b[0-9a-f]{32}\b(?:\.dir)?")
 HELD = f"recipes/*/source/{SAMPLES}"
+TOKENS = (".parquet", ".arrow")  # of the folder that `format` writes, now and before
 HEAD_BYTES = 8192  # of a file, that tell whether it is a text
 
 
@@ -183,7 +184,7 @@ def drop_objects(root: Path, texts: Texts) -> list[str]:
         for name, listing in folders.items()
         if name not in safe
         for path, oid in listing.items()
-        if path.endswith(".arrow") and oid not in safe
+        if path.endswith(TOKENS) and oid not in safe
     }
     gone = [oid for oid in (*sorted(tokens), *sorted(rows)) if _place(cache, oid).exists()]
     for oid in gone:

@@ -60,7 +60,7 @@ def version(project: Project, number: int, samples: list[Sample]) -> str:
     """A run's commit as they were before, with the samples in git, registered and in service; its id."""
     outs = {
         f"data/{NAME}/split": cached_folder(project, train__jsonl=rows(samples), test__jsonl=b'{"id":"t"}\n'),
-        f"data/{NAME}/tokens": cached_folder(project, train__arrow=b"\0" + repr(len(samples)).encode()),
+        f"data/{NAME}/tokens": cached_folder(project, train__parquet=b"\0" + repr(len(samples)).encode()),
         f"adapters/{NAME}": cached_folder(project, adapter__json=b"%d" % number),
     }
     (project.root / "dvc.lock").write_text(
@@ -168,8 +168,8 @@ def test_forgotten_is_gone_and_places_stay(project: Project) -> None:
     with Store(database(project.root)) as store:
         assert (store.accepted(TASK), store.watermark(TASK), store.accepted_after(TASK, 0)) == (3, 3, 2)
         assert [one.reason for one in store.runs()] == ["(forgotten)"] * 2
-        words = [GONE, replace(GONE, input=f" {SECRET.upper()}\n", output=f"{SAID}!"), OTHERS[0]]
-        assert store.add(words) == [None, None, False]
+        again = [GONE, replace(GONE, input=f" {SECRET.upper()}\n"), replace(GONE, output="Another."), OTHERS[0]]
+        assert store.add(again) == [None, None, None, False]
         out = project.root / "out.jsonl"
         assert write_snapshot(store, TASK, out, 3) == 2 and SECRET not in out.read_text("utf-8")
         write_jsonl(out, [vars(GONE)])
