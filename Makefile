@@ -35,7 +35,7 @@ help: ## list the targets
 
 # One call for all that the others install one after another. Of 22,000 files few are run, and Python compiles those.
 .venv/test: .venv/bin/pip $(SETUP)
-	$(INSTALL) '.[cuda,papers,mlx,report,test,typeset]' --no-compile
+	$(INSTALL) '.[cuda,papers,mlx,report,mask,test,typeset]' --no-compile
 	@touch .venv/repro .venv/mlx .venv/report $@
 
 setup: .venv/repro ## create .venv with the pinned versions

@@ -13,7 +13,7 @@ from tuneline.feedback.commands import feedback
 from tuneline.measuring.commands import judge
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
-from tuneline.retraining.commands import models, watch
+from tuneline.retraining.commands import forget, models, watch
 from tuneline.serving.commands import serve
 from tuneline.sharing import answers, fetch, share
 
@@ -226,6 +226,7 @@ COMMANDS = (
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)
+feedback.add_command(forget)  # of the layer above: it knows of runs and versions
 
 if __name__ == "__main__":
     main()

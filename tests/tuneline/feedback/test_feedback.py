@@ -80,10 +80,10 @@ def judgement(overall: float, **other: Any) -> Judgement:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, token: str = "") -> Iterator[Api]:
+def serving(folder: Path, token: str = "", **more: Any) -> Iterator[Api]:
     """The server on a free port, in a thread."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-    app = create_app(Settings(folder / "feedback.sqlite", token, folder / "served"))
+    app = create_app(Settings(folder / "feedback.sqlite", token, folder / "served", **more))
     server = uvicorn.Server(configure(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
