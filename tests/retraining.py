@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import yaml
+from click.testing import CliRunner
 
 from tests.conftest import ENVIRONMENT, ROOT, Project, copy_project
 from tests.small_base import write_small_base
 from tuneline.feedback.store import DIMENSIONS, Judgement, Sample, Store, database
 from tuneline.files import write_jsonl
+from tuneline.retraining.commands import watch as watch_command
 
 TASK = "summarization"
 RIGHT = "the council builds a new bridge"  # the reference of every held-out row
@@ -62,15 +64,16 @@ def command(*words: str) -> list[str]:
 
 
 def watch(project: Project, fails: bool = False) -> str:
-    """What `tuneline watch --once` says; `fails`: does a run fail in it?"""
-    done = project.run(*command("watch", "--once", "--runner", "local"), check=False)
-    assert done.returncode == int(fails), done.stdout + done.stderr
+    """What `tuneline watch --once` says; `fails`: does a run fail in it? The run is a process of its own."""
+    environment = ENVIRONMENT | {"DVC_ROOT": str(project.root)}
+    done = CliRunner().invoke(watch_command, ["--once", "--runner", "local"], env=environment)
+    assert done.exit_code == int(fails), done.output
     return done.stdout
 
 
 def begin_watch(project: Project) -> subprocess.Popen:
     return subprocess.Popen(
-        command("watch", "--runner", "local", "--port", "0", "--interval", "0.2"), cwd=project.root, env=ENVIRONMENT,
+        command("watch", "--runner", "local", "--port", "0", "--interval", "1"), cwd=project.root, env=ENVIRONMENT,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 

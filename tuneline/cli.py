@@ -1,9 +1,7 @@
 """The `tuneline` command: what people do beside the pipeline."""
 
 import json
-import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,10 +9,14 @@ import click
 
 from tuneline.comparing.commands import diff, experiments
 from tuneline.exporting.commands import export
+from tuneline.exporting.convert import adapter_commands
 from tuneline.feedback.commands import feedback
+from tuneline.measuring.commands import judge
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
-from tuneline.retraining.commands import models, watch
+from tuneline.retraining.commands import forget, models, watch
+from tuneline.serving.commands import serve
+from tuneline.sharing import answers, fetch, share
 
 RECIPES = Path("recipes")
 
@@ -220,61 +222,12 @@ def focus(recipe: str, adapter: str | None, most: int) -> None:
     click.echo(f"{out}: {', '.join(topics) or 'no topic'}; look at it, commit it, and run `dvc repro`")
 
 
-@main.group()
-def answers() -> None:
-    """Share the log of paid answers between people and CI, through DVC."""
-
-
-ANSWERS = Path("answers")  # the snapshot that DVC tracks; answers.dvc is what git has
-
-
-@answers.command()
-def push() -> None:
-    """Unite the log with the snapshot, and push the snapshot to the DVC remote."""
-    from tuneline.teaching.log import log_folders, unite
-
-    if Path(f"{ANSWERS}.dvc").is_file():
-        _dvc("pull", "--quiet", "--force", f"{ANSWERS}.dvc")  # what git has may be newer than what lies here
-    for name in log_folders(_answer_log(), ANSWERS):
-        count = unite([ANSWERS / name, _answer_log() / name], ANSWERS / name / "answers.jsonl")
-        click.echo(f"{name}: {count} answers")
-    if not ANSWERS.is_dir():
-        raise click.ClickException("no answer is logged here yet")
-    _dvc("add", "--quiet", str(ANSWERS))
-    _dvc("push", "--quiet", f"{ANSWERS}.dvc")
-    click.echo(f"pushed; commit {ANSWERS}.dvc")
-
-
-@answers.command()
-def pull() -> None:
-    """Pull the snapshot and add what the log lacks; nothing is overwritten."""
-    from tuneline.teaching.log import AnswerLog, log_folders
-
-    _dvc("pull", "--quiet", "--force", f"{ANSWERS}.dvc")
-    for name in log_folders(ANSWERS):
-        with AnswerLog(_answer_log() / name) as log, AnswerLog(ANSWERS / name) as pulled:
-            before = len(log)
-            log.add_all(pulled)
-            click.echo(f"{name}: {len(log) - before} answers more, {len(log)} in all")
-
-
-def _answer_log() -> Path:
-    return _state() / "answers"
-
-
-def _state() -> Path:
-    return Path(os.environ.get("DVC_ROOT", "."), ".tuneline")
-
-
-def _dvc(*words: str) -> None:
-    done = subprocess.run(["dvc", *words], capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
-
-
-for command in (diff, experiments, export, feedback, instructions, watch, models):
+COMMANDS = (
+    adapter_commands, answers, diff, experiments, export, feedback, fetch, instructions, judge, models, serve, share, watch,
+)  # fmt: skip
+for command in COMMANDS:
     main.add_command(command)
+feedback.add_command(forget)  # of the layer above: it knows of runs and versions
 
 if __name__ == "__main__":
     main()

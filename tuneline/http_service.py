@@ -45,6 +45,13 @@ class Fault(BaseModel):
     detail: list[str]
 
 
+Words = Callable[[str, list[str]], dict[str, Any]]  # (error, detail) → the body of an answer without what was asked for
+
+
+def as_fault(error: str, detail: list[str]) -> dict[str, Any]:
+    return {"error": error, "detail": detail}
+
+
 class Ascii(JSONResponse):
     """Half a surrogate pair in what a client sent is no UTF-8; its JSON escape is."""
 
@@ -65,19 +72,28 @@ LOCKED = {401: {"model": Fault, "description": "No bearer token, or another one.
 
 
 def fault(status: int, error: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return Ascii({"error": error, "detail": [detail]}, status, headers)
+    return Ascii(as_fault(error, [detail]), status, headers)
 
 
-def new_app(token: str, home: str = "/docs", most: int = MOST_BYTES, **described: Any) -> FastAPI:
-    """An application under the rules of this module. `home`: where / leads; `most`: bytes of a body."""
+def new_app(
+    token: str,
+    home: str = "/docs",
+    most: int = MOST_BYTES,
+    words: Words = as_fault,
+    responses: dict[int | str, dict[str, Any]] | None = None,
+    **described: Any,
+) -> FastAPI:
+    """An application under the rules of this module. `home`: where / leads; `most`: bytes of a body; `words`: of what
+    goes wrong; `responses`: documented for every path.
+    """
     from fastapi_offline import FastAPIOffline
 
-    app = FastAPIOffline(redirect_slashes=False, responses={**ANY, **BUSY}, **described)
-    app.add_middleware(SameSite, pages={*DOCS, home})
+    app = FastAPIOffline(redirect_slashes=False, responses=responses or {**ANY, **BUSY}, **described)
+    app.add_middleware(SameSite, pages={*DOCS, home}, words=words)
     if not token:
-        app.add_middleware(LocalHosts)
-    app.add_middleware(LimitedBodies, most=most)
-    answer_faults_as_json(app)
+        app.add_middleware(LocalHosts, words=words)
+    app.add_middleware(LimitedBodies, most=most, words=words)
+    answer_faults_as_json(app, words)
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
@@ -86,13 +102,16 @@ def new_app(token: str, home: str = "/docs", most: int = MOST_BYTES, **described
     return app
 
 
-def answer_faults_as_json(app: FastAPI) -> None:
-    """What is invalid, not there, not allowed or broken has an answer of the form of Fault."""
+def answer_faults_as_json(app: FastAPI, words: Words = as_fault) -> None:
+    """What is invalid, not there, not allowed or broken has an answer of the form of Fault, or in other `words`."""
+
+    def fault(status: int, error: str, detail: str, headers: Any = None) -> JSONResponse:
+        return Ascii(words(error, [detail]), status, headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}"[:300] for one in error.errors()[:20]]
-        return Ascii({"error": "invalid", "detail": said}, 400)
+        return Ascii(words("invalid", said), 400)
 
     @app.exception_handler(StarletteHTTPException)
     async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
@@ -136,8 +155,8 @@ class LimitedBodies:
     A body that is too large or never ends gets an answer, and no room in memory.
     """
 
-    def __init__(self, app: Any, most: int = MOST_BYTES) -> None:
-        self.app, self.most = app, most
+    def __init__(self, app: Any, most: int = MOST_BYTES, words: Words = as_fault) -> None:
+        self.app, self.most, self.words = app, most, words
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -147,12 +166,12 @@ class LimitedBodies:
             async with asyncio.timeout(SECONDS):
                 body = await _read(receive, self.most)
         except TimeoutError:
-            await _answer(send, 408, "timeout", f"the body was not whole after {SECONDS:g} seconds")
+            await _answer(send, 408, self.words("timeout", [f"the body was not whole after {SECONDS:g} seconds"]))
             return
         if body is None:
             return
         if len(body) > self.most:
-            await _answer(send, 413, "too_large", f"a body has at most {self.most} bytes")
+            await _answer(send, 413, self.words("too_large", [f"a body has at most {self.most} bytes"]))
             return
         replayed = False
 
@@ -180,8 +199,8 @@ async def _read(receive: Any, most: int) -> bytearray | None:
             return body
 
 
-async def _answer(send: Any, status: int, error: str, detail: str) -> None:
-    body = json.dumps({"error": error, "detail": [detail]}).encode()
+async def _answer(send: Any, status: int, said: dict[str, Any]) -> None:
+    body = json.dumps(said).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})
@@ -193,14 +212,15 @@ class LocalHosts:
     A page of any site may have its own name mean 127.0.0.1 (DNS rebinding); a browser would let it read and send.
     """
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
+    def __init__(self, app: Any, words: Words = as_fault) -> None:
+        self.app, self.words = app, words
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         called = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
         name = re.sub(r":\d*$", "", called).strip("[]").lower()
         if scope["type"] == "http" and name and not is_loopback(name):
-            await _answer(send, 400, "invalid", "Host: without a token the server is localhost or 127.0.0.1 alone")
+            said = "Host: without a token the server is localhost or 127.0.0.1 alone"
+            await _answer(send, 400, self.words("invalid", [said]))
             return
         await self.app(scope, receive, send)
 
@@ -212,12 +232,12 @@ class SameSite:
     page. Browsers say so in Sec-Fetch-Site, older ones in Origin; other clients send neither.
     """
 
-    def __init__(self, app: Any, pages: Collection[str]) -> None:
-        self.app, self.pages = app, pages
+    def __init__(self, app: Any, pages: Collection[str], words: Words = as_fault) -> None:
+        self.app, self.pages, self.words = app, pages, words
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and self._is_foreign(scope):
-            await _answer(send, 403, "forbidden", "a page of another site may not ask this server")
+            await _answer(send, 403, self.words("forbidden", ["a page of another site may not ask this server"]))
             return
         await self.app(scope, receive, send)
 
@@ -263,15 +283,23 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def run(app: FastAPI, listening: socket.socket, host: str, page: str = "") -> None:
-    """Serves until it is told to stop; says first where."""
+def run(
+    app: FastAPI, listening: socket.socket, host: str, page: str = "", stopping: Callable[[], None] | None = None
+) -> None:
+    """Serves until it is told to stop; says first where. `stopping` is called before last answers are waited for."""
     import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if stopping:
+                stopping()
+            await super().shutdown(sockets)
 
     shown = f"[{host}]" if ":" in host else host
     with suppress(KeyboardInterrupt):  # uvicorn raises either signal again when all is closed
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         click.echo(f"http://{shown}:{listening.getsockname()[1]}{page}")
-        uvicorn.Server(configure(app)).run([listening])
+        Server(configure(app)).run([listening])
     click.echo("stopped", err=True)
 
 

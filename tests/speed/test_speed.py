@@ -1,6 +1,7 @@
 """Every bench runs, on its smallest size, and prints its figures. Nothing is asserted of a time."""
 
 import hashlib
+import importlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from speed.bench import MADE, make_rows, medians, options_of, small, tell
+from speed.train import MEASURED, Bench, against_trl, write_token_files
 from tests.conftest import ENVIRONMENT, ROOT
 from tuneline.data.external import MIRROR
 
@@ -29,6 +31,7 @@ PRINTED = {
     ),
     "papers": ("one_process_seconds", "seconds", "extract_speedup", "pages_per_second"),
     "sdg": ("stage_seconds", "process_seconds", "ideal_seconds", "ideal_ratio", "memory_growth_mb"),
+    "serve": ("served_answers_per_second", "predictor_answers_per_second", "serve_ratio", "serve_cpu_ratio"),
     "stages": ("rows_per_second", "encode_batch_rows_per_second", "trim_format_ratio"),
     "summaries": tuple(f"{name}_overall" for name in ("first_sentence", "last_sentence", "base")),
     "train": ("trl_ratio", "processes_ratio", "peak_memory_ratio", "answer_ratio"),
@@ -48,6 +51,7 @@ KNOWN = {
         "kill_repeated_calls": 0,
         "fault_rows_lost": 0,
     },
+    "serve": {"rows": 4, "clients": 2},
     "stages": {},
     "summaries": {"rows": 2},
     "train": {"steps": 1, "pairs": 1},
@@ -71,21 +75,67 @@ def write_abstracts(folder: Path) -> list[str]:
     return ["--source", str(folder)]
 
 
-@pytest.mark.parametrize("name", sorted(PRINTED))
-def test_it_runs_on_its_smallest_size(name: str, tmp_path: Path) -> None:
-    words = write_abstracts(tmp_path) if name == "summaries" else []
-    done = subprocess.run(
-        [sys.executable, f"speed/{name}.py", "--small", "--json", *words],
-        cwd=ROOT,
-        env={**ENVIRONMENT, MIRROR: str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    figures: dict[str, Any] = json.loads(done.stdout)
-    assert {figure: figures.get(figure) for figure in KNOWN[name]} == KNOWN[name]
-    for figure in PRINTED[name]:
+PARTS = {"instructions": ("balance", "load"), "sdg": ("speed", "kill")}  # of the whole bench, in `make test`
+WHOLE = (*PARTS, "train")  # in `make soak`
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        *((name, None) for name in PRINTED if name not in WHOLE),
+        *((name, part) for name, parts in PARTS.items() for part in parts),
+        *(pytest.param(name, None, marks=pytest.mark.soak) for name in WHOLE),
+    ],
+)
+def test_it_runs_on_its_smallest_size(
+    name: str, part: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv(MIRROR, str(tmp_path))
+    words = write_abstracts(tmp_path) if name == "summaries" else ["--only", part] if part else []
+    bench = importlib.import_module(f"speed.{name}").main
+    done = CliRunner().invoke(bench, ["--small", "--json", *words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    known, printed = KNOWN[name], PRINTED[name]
+    if part:
+        known = {figure: known[figure] for figure in known if figure in figures}
+        printed = [figure for figure in printed if figure in figures]
+        assert known or printed
+    assert {figure: figures.get(figure) for figure in known} == known
+    for figure in printed:
         assert figures.get(figure, -1) >= 0, f"{figure}: {figures.get(figure)}"
+
+
+def test_trainings_are_measured_side_by_side_and_apart(tmp_path: Path) -> None:
+    """What the bench of training starts in processes of its own, in this one."""
+    write_token_files(make_rows(2), tmp_path, 2)
+    bench = Bench(tmp_path, 2, 1)
+    ((ours, trl),) = against_trl(bench, 0, 1)
+    assert ours > 0 and trl > 0
+    bench.part("trl")
+    measured = json.loads((tmp_path / MEASURED).read_text("utf-8"))
+    assert measured["speed"] > 0 and measured["peak"] > 100
+
+
+SCRIPTS = """
+import runpy, sys
+
+for path in sys.argv[1:]:
+    sys.path[0], sys.argv = path.rpartition("/")[0], [path, "--help"]
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as end:
+        assert not end.code, path
+"""
+
+
+def test_each_is_a_script() -> None:
+    """Wherever it is started, it finds the project."""
+    paths = [str(ROOT / f"speed/{name}.py") for name in PRINTED]
+    done = subprocess.run([sys.executable, "-c", SCRIPTS, *paths], cwd="/", env=ENVIRONMENT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(b"--small") == len(paths)
 
 
 @small(rows=2, words="few")

@@ -225,6 +225,26 @@ def test_an_answer_that_cannot_be_judged_is_no_zero(tmp_path: Path, monkeypatch:
     assert "not JSON" in read_jsonl(tmp_path / "predictions")[1]["marks"]["base"]["why"]
 
 
+def test_a_judge_that_people_do_not_agree_with_gives_no_figures(tmp_path: Path) -> None:
+    answered(tmp_path)
+    recipe = write(tmp_path / "r", {"measures": "own", "least-kappa": {"liked": 0.5}}, measures=OWN, offline=JUDGE)
+    result = run(recipe, tmp_path)
+    assert result.exit_code == 1 and "least-kappa wants labels in" in result.output and result.output.count("\n") == 1
+
+    (recipe / "judge").mkdir()
+    liked = {'{"type":"search"}': True, '{"type":"count"}': False}
+    for people, agree in ((liked, True), ({answer: not label for answer, label in liked.items()}, False)):
+        lines = [{"row": ROWS[0], "answer": answer, "labels": {"liked": label}} for answer, label in people.items()]
+        write_jsonl(recipe / "judge/labelled.jsonl", lines)
+        result = run(recipe, tmp_path)
+        assert result.exit_code == (0 if agree else 1), result.output
+        if agree:
+            assert read(tmp_path, "report")["agreement"]["liked"]["kappa"] == 1.0
+            (tmp_path / "metrics").unlink()
+    assert "on liked by a kappa of -1.00, and eval.least-kappa wants 0.5" in " ".join(result.output.split())
+    assert not (tmp_path / "metrics").exists()
+
+
 @pytest.mark.parametrize(
     ("doors", "says"),
     [

@@ -99,13 +99,21 @@ def train(work: Path, out: Path, **flags: object) -> Path:
     return out / "adapter"
 
 
-def test_the_adapter_is_peft_and_the_summary_says_what_was_trained(work: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a training leaves that nothing has stopped."""
+    out = tmp_path_factory.mktemp("whole")
+    train(work, out)
+    return out
+
+
+def test_the_adapter_is_peft_and_the_summary_says_what_was_trained(work: Path, whole: Path) -> None:
     import torch
 
     from tuneline.backends.cuda import load_adapter, load_model
 
-    adapter = train(work, tmp_path)
-    summary = json.loads((tmp_path / "summary.json").read_text("utf-8"))
+    adapter = whole / "adapter"
+    summary = json.loads((whole / "summary.json").read_text("utf-8"))
     chat = load_chat(read_base(work / "models" / "small"))
     from tuneline.rendering.tokens import read_tokens
 
@@ -113,7 +121,7 @@ def test_the_adapter_is_peft_and_the_summary_says_what_was_trained(work: Path, t
     assert summary["rows"] == 29
     assert summary["tokens"] == sum(map(len, rows["input_ids"]))
     assert summary["steps"] == 12  # 29 rows ÷ 4, rounded up, ÷ 2, times 3 epochs
-    curve = [line.split("\t") for line in (tmp_path / "curves" / "valid_loss.tsv").read_text().splitlines()]
+    curve = [line.split("\t") for line in (whole / "curves" / "valid_loss.tsv").read_text().splitlines()]
     losses = {int(step): float(loss) for step, loss in curve[1:]}
     assert list(losses) == [3, 6, 9, 12]
     assert summary["best_step"] == min(losses, key=losses.__getitem__)
@@ -128,7 +136,7 @@ def test_the_adapter_is_peft_and_the_summary_says_what_was_trained(work: Path, t
     tuned = load_adapter(base, adapter)(ids).logits
     assert not torch.allclose(plain, tuned)
     assert not list(adapter.glob("*.bin"))
-    assert not (tmp_path / "state" / "checkpoints" / "adapter").exists()
+    assert not (whole / "state" / "checkpoints" / "adapter").exists()
 
 
 def test_the_kept_adapter_has_the_best_validation_loss(work: Path, tmp_path: Path) -> None:
@@ -219,28 +227,25 @@ def test_four_bits_train_on_the_cpu(work: Path, tmp_path: Path) -> None:
     assert read_adapter(adapter).quantization == "4bit"
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(work: Path, tmp_path: Path) -> None:
-    script = [sys.executable, "-m", "stages.train_cuda"]
-    subprocess.run(  # not in this process: sums depend on the number of threads
-        [*script, *command(work, tmp_path / "whole")], cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(work: Path, whole: Path, tmp_path: Path) -> None:
+    words = command(work, tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.train_cuda", *words], cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE
     )
-    whole = tmp_path / "whole" / "adapter"
-    words = [*script, *command(work, tmp_path / "killed")]
-    process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE)
-    checkpoints = tmp_path / "killed" / "state" / "checkpoints"
+    checkpoints = tmp_path / "state" / "checkpoints"
     while not list(checkpoints.glob("adapter/*/checkpoint-6/trainer_state.json")):  # within the second of three epochs
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (tmp_path / "killed" / "adapter").exists()
-    done = subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "going on from" in done.stderr
+    assert not (tmp_path / "adapter").exists()
+    done = CliRunner().invoke(main, words, catch_exceptions=False)  # of as many threads, on which sums depend
+    assert done.exit_code == 0, done.output
+    assert "going on from" in done.output
     for name in ("adapter_model.safetensors", "adapter_config.json", "adapter.json"):
-        assert (tmp_path / "killed" / "adapter" / name).read_bytes() == (whole / name).read_bytes(), name
+        assert (tmp_path / "adapter" / name).read_bytes() == (whole / "adapter" / name).read_bytes(), name
     for name in ("curves/train_loss.tsv", "curves/valid_loss.tsv", "summary.json"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 # Several processes
@@ -308,6 +313,7 @@ def test_a_process_that_is_killed_ends_all_and_one_goes_on_where_two_ended(
     same_as_alone(tmp_path, alone)
 
 
+@pytest.mark.soak  # here one process meets it, and tests/tuneline/test_processes.py has all refuse at once
 def test_a_loss_that_is_no_number_ends_all_processes(work: Path, tmp_path: Path) -> None:
     flags = {"learning_rate": 1e38, "warmup": 0.1, "evaluations": 12, "processes": 2}
     done = CliRunner().invoke(main, command(work, tmp_path, **flags))
@@ -317,6 +323,15 @@ def test_a_loss_that_is_no_number_ends_all_processes(work: Path, tmp_path: Path)
     assert done.output.count("\n") == 1
 
 
+def test_accelerate_reads_the_preset() -> None:
+    """And knows every key of it."""
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    read = load_config_from_file(str(ROOT / "presets/fsdp.yaml"))
+    assert (read.distributed_type, read.num_processes, read.fsdp_config["fsdp_version"]) == ("FSDP", 2, 2)
+
+
+@pytest.mark.soak  # two processes of our own launcher do the same above
 def test_accelerate_launch_trains_with_the_preset(work: Path, alone: Path, tmp_path: Path) -> None:
     """Among CPUs it divides the rows alone."""
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "presets/fsdp.yaml"]

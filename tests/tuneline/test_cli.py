@@ -1,6 +1,7 @@
 """The `tuneline` command on the small project's adapter: text, file, standard input, schema."""
 
 import json
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -51,6 +52,16 @@ def test_predict_is_what_eval_saw(project: Project) -> None:
     done = tuneline("predict", "--adapter", "adapters/query_json", query)
     assert row["tuned"]
     assert done.stdout.startswith(row["tuned"])  # up to what an answer may have there
+
+
+def test_predict_asks_several_adapters_under_their_names(project: Project, tmp_path: Path) -> None:
+    shutil.copytree("adapters/query_json", tmp_path / "second")
+    flags = ("predict", "--adapter", "adapters/query_json", "--max-new-tokens", "8", "mails from Bo")
+    alone = tuneline(*flags)
+    both = tuneline(*flags, "--adapter", str(tmp_path / "second"))
+    assert both.exit_code == 0, both.stderr
+    assert [line for line in both.stdout.splitlines() if line in ("query_json", "second")] == ["query_json", "second"]
+    assert both.stdout.count(alone.stdout.strip()) == 2
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ with part():
     print("spoken by", rank(), file=sys.stderr, flush=True)
     (folder / f"{rank()}.part").write_text(f"{os.getpid()} {world_size()}")
     (folder / f"{rank()}.part").rename(folder / f"{rank()}.pid")
-    if rank() == 1 and what == "refuse":
+    if what == "all refuse" or rank() == 1 and what == "refuse":
         raise click.ClickException("no row is left")
     if rank() == 1 and what == "break":
         raise KeyError("a bug")
@@ -59,6 +59,7 @@ def test_each_member_knows_its_rank_and_the_first_alone_speaks(folder: Path, cap
     ("what", "said"),
     [
         ("refuse", "no row is left"),
+        ("all refuse", "no row is left"),
         ("break", "process 1 of the training failed with 1 (KeyError: 'a bug'), and the others with it; kept"),
     ],
 )

@@ -27,6 +27,7 @@ CLASSES = {  # of the bases that presets name, as their config.json says on the 
     "ministral-3-3b-base": "mistral3",
     "mistral-7b-instruct": "mistral",
     "smollm2": "llama",
+    "tiny": "llama",  # the embedded one: a preset that names none is for it
 }
 PRESETS = sorted(path.name for path in (ROOT / "presets").iterdir() if "data/bases" in path.read_text("utf-8"))
 PREAMBLE = Preamble("Answer.")
@@ -53,22 +54,23 @@ def rows(count: int) -> list[dict]:
     return [{"id": str(number), "messages": messages} for number, messages in enumerate(said)]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, "m4"])
 def test_a_preset_trains_with_exactly_its_flags(name: str, tmp_path: Path) -> None:
     knobs = overrides(name)
     backend = knobs.get("train.backend", "cuda")
     (tmp_path / "project").mkdir()
     stages = resolved_stages(tmp_path / "project", backend, overrides=knobs)
     adapters = sorted({key.split(".")[1] for key in knobs if key.startswith("adapters.") and key.endswith(".base")})
-    assert adapters
-    module, flags = options(stages[f"train@{adapters[0]}"]["cmd"])
+    assert bool(adapters) == (name in PRESETS)
+    module, flags = options(stages[f"train@{(adapters or ['query_json'])[0]}"]["cmd"])
+    assert module == f"stages.train_{backend}"
     for key, value in knobs.items():
         *path, last = key.split(".")
         if (path and path[0] in ("fit", "lora")) or "train" in path[1:] or last == "quantization":
             option = last.replace("-", "_")
             assert flags[option] == type(flags[option])(value), key
     folder = flags["base_folder"]
-    assert folder.parent == Path("data/bases")
+    assert folder.parent == Path("data/bases" if adapters else "models")
     base = write_class_base(tmp_path / "base", CLASSES[folder.name])
     content = yaml.safe_load((base / "base.yaml").read_text("utf-8"))
     (base / "base.yaml").write_text(yaml.safe_dump(content | {"target": real_target(folder.name)}), "utf-8")

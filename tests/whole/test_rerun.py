@@ -64,6 +64,7 @@ def test_split_ratio_leaves_what_is_before(project: Project) -> None:
     assert to_run(project) == {"train", "eval"}  # the test rows are a file of their own
 
 
+@pytest.mark.soak  # test_presets.py trains with its flags
 def test_the_m4_preset_trains_with_mlx(project: Project) -> None:
     """`make train-m4`, on mlx's CPU build with a base small enough for it."""
     write_small_base(project.root / "models" / "small")

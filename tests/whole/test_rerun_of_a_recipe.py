@@ -4,12 +4,13 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, Project, copy_project
+from tests.stubs import stub_models
 from tests.whole.test_rerun import remark
 
 
 @pytest.fixture(scope="module")
 def two_systems(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """French_admin and succession, run once, but for what loads a model: no edit here may run that."""
+    """French_admin and succession, run once, with stubs of what loads a model: no edit here may run that."""
     project = copy_project(tmp_path_factory.mktemp("two systems"))
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     params["recipes"] = ["french_admin", "succession"]
@@ -19,9 +20,8 @@ def two_systems(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["trim"] = {"max-tokens": 640}  # fewer rows, and none of the longest answers
     params["bootstrap"]["samples"] = 20
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    project.repro(*(f"format@{name}" for name in params["adapters"]))
-    project.stand_in(*params["adapters"])
-    assert project.repro() == ["eval", "eval"]
+    stub_models(project)
+    project.repro()
     return project
 
 

@@ -34,12 +34,13 @@ def generate(
     with torch.inference_mode():
         if not keeps_plain_cache(model):
             return _in_whole_batches(model, prompts, most, stop, size, constrain, told)
-        batch, answers = Batch(model, size, constrain), [[] for _ in prompts]
+        batch, answers = Batch(model, size), [[] for _ in prompts]
         waiting = sorted(range(len(prompts)), key=lambda at: (len(prompts[at]), at))  # the longest is taken first
         while waiting or batch.rows:
             if waiting and (not batch.rows or size - len(batch.rows) >= max(1, size // REFILL)):
                 coming = [waiting.pop() for _ in range(min(size - len(batch.rows), len(waiting)))]
-                batch.join(coming, [prompts[at] for at in coming])
+                matchers = [constrain() if constrain else None for _ in coming]
+                batch.join(coming, [prompts[at] for at in coming], matchers)
             else:
                 batch.step()
             ended = []
@@ -130,17 +131,21 @@ class Room(DynamicLayer):
 
 
 class Batch:
-    """The rows that are being answered. `rows`: their numbers, by their places."""
+    """The rows that are being answered. `rows`: what the caller knows them by, by their places.
 
-    def __init__(self, model: Any, size: int, constrain: Callable[[], Any] | None) -> None:
-        self.model, self.constrain = model, constrain
+    A row has a matcher (see constraint.py), or None: then it is free.
+    """
+
+    def __init__(self, model: Any, size: int) -> None:
+        self.model = model
         self.rooms = [Room(size) for _ in range(model.config.get_text_config().num_hidden_layers)]
-        self.rows: list[int] = []
+        self.rows: list[Any] = []
         self.lengths: list[int] = []  # tokens in the cache
         self.tokens: list[int] = []  # the newest of each row, not in the cache yet
         self.matchers: list[Any] = []
 
-    def join(self, rows: list[int], prompts: list[list[int]]) -> None:
+    @torch.inference_mode()
+    def join(self, rows: list[Any], prompts: list[list[int]], matchers: list[Any]) -> None:
         width, first = max(map(len, prompts)), len(self.rows)
         ids = self._tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
         cache = DynamicCache()
@@ -151,10 +156,11 @@ class Batch:
             room.enter(layer.keys, layer.values)
         self.rows += rows
         self.lengths += map(len, prompts)
-        self.matchers += [self.constrain() if self.constrain else None for _ in rows]
-        self.tokens += self._choose(logits, self.matchers[first:])
+        self.matchers += matchers
+        self.tokens += _choose(logits, matchers)
         self.fresh = range(first, len(self.rows))
 
+    @torch.inference_mode()
     def step(self) -> None:
         """One token of every row."""
         for room in self.rooms:
@@ -167,14 +173,15 @@ class Batch:
         for matcher, token in zip(self.matchers, self.tokens, strict=True):
             if matcher and not matcher.is_stopped():
                 matcher.consume_token(token)
-        self.tokens = self._choose(logits, self.matchers)
+        self.tokens = _choose(logits, self.matchers)
         self.fresh = range(len(self.rows))
 
-    def newest(self) -> list[tuple[int, int]]:
+    def newest(self) -> list[tuple[Any, int]]:
         """(row, token) of what the last step or join chose."""
         return [(self.rows[place], self.tokens[place]) for place in self.fresh]
 
-    def leave(self, rows: list[int]) -> None:
+    @torch.inference_mode()
+    def leave(self, rows: list[Any]) -> None:
         for row in rows:
             place = self.rows.index(row)
             for room in self.rooms:
@@ -191,16 +198,17 @@ class Batch:
         )  # fmt: skip
         return out.logits[:, -1]
 
-    def _choose(self, logits: torch.Tensor, matchers: list[Any]) -> list[int]:
-        if self.constrain:
-            logits = allow(logits.float(), matchers)
-        return logits.argmax(-1).tolist()
-
     def _mask(self, width: int, lengths: list[int]) -> torch.Tensor:
         return self._tensor([[0] * (width - length) + [1] * length for length in lengths])
 
     def _tensor(self, values: list[list[int]]) -> torch.Tensor:
         return torch.tensor(values, device=self.model.device)
+
+
+def _choose(logits: torch.Tensor, matchers: list[Any]) -> list[int]:
+    if any(matchers):
+        logits = allow(logits.float(), matchers)
+    return logits.argmax(-1).tolist()
 
 
 def _positions(width: int, length: int) -> list[int]:
@@ -219,18 +227,28 @@ def _in_whole_batches(
     """`generate` for a model that keeps more of a row than keys and values: a batch ends with its longest answer."""
     answers: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda at: (len(prompts[at]), at))
-    config = GenerationConfig(do_sample=False, max_new_tokens=most, eos_token_id=stop, pad_token_id=stop[0])
     for start in range(0, len(order), size):
         places = order[start : start + size]
-        width = max(len(prompts[at]) for at in places)
-        ids = torch.tensor([[stop[0]] * (width - len(prompts[at])) + prompts[at] for at in places], device=model.device)
-        mask = torch.tensor([[0] * (width - len(prompts[at])) + [1] * len(prompts[at]) for at in places]).to(ids.device)
-        held = [_Constrained([constrain() for _ in places], width)] if constrain else None
-        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=held)
-        for at, row in zip(places, out, strict=True):
-            answers[at] = list(takewhile(lambda token: token not in stop, row[width:].tolist()))
+        matchers = [constrain() if constrain else None for _ in places]
+        found = whole_batch(model, [prompts[at] for at in places], most, stop, matchers)
+        for at, answer in zip(places, found, strict=True):
+            answers[at] = answer
         told(len(places))
     return answers
+
+
+@torch.inference_mode()
+def whole_batch(
+    model: Any, prompts: list[list[int]], most: int, stop: list[int], matchers: list[Any]
+) -> list[list[int]]:
+    """One batch by transformers' own `generate`: the new ids of each prompt, up to the first of `stop`."""
+    config = GenerationConfig(do_sample=False, max_new_tokens=most, eos_token_id=stop, pad_token_id=stop[0])
+    width = max(map(len, prompts))
+    ids = torch.tensor([[stop[0]] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]).to(ids.device)
+    held = [_Constrained(matchers, width)] if any(matchers) else None
+    out = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=held)
+    return [list(takewhile(lambda token: token not in stop, row[width:].tolist())) for row in out]
 
 
 class _Constrained:
@@ -241,7 +259,7 @@ class _Constrained:
 
     def __call__(self, ids: Any, scores: Any) -> Any:
         for row, matcher in enumerate(self.matchers):
-            if ids.shape[1] > self.width and not matcher.is_stopped():
+            if matcher and ids.shape[1] > self.width and not matcher.is_stopped():
                 matcher.consume_token(int(ids[row, -1]))
         return allow(scores, self.matchers)
 
@@ -252,7 +270,8 @@ def allow(scores: torch.Tensor, matchers: list[Any]) -> torch.Tensor:
 
     masks = bits.allocate_token_bitmask(len(matchers), scores.shape[-1])
     for row, matcher in enumerate(matchers):
-        bits.fill_next_token_bitmask(matcher, masks, row)  # the end token alone once the answer is whole
+        if matcher:  # a row without one may say anything: all its bits are set
+            bits.fill_next_token_bitmask(matcher, masks, row)  # the end token alone once the answer is whole
     # It would compile its kernel: that wants a C++ compiler, and an environment whose path has no space.
     with torch.compiler.set_stance("force_eager"):
         bits.apply_token_bitmask_inplace(scores, masks.to(scores.device))

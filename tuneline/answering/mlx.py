@@ -25,7 +25,7 @@ def generate(
     generator = BatchGenerator(
         model, stop_tokens=[[token] for token in stop], prefill_batch_size=size, completion_batch_size=size
     )
-    processors = [[_Constrained(constrain())] for _ in prompts] if constrain else None
+    processors = [[Constrained(constrain())] for _ in prompts] if constrain else None
     numbers = generator.insert([prompts[at] for at in order], [most] * len(order), logits_processors=processors)
     rows, answers = dict(zip(numbers, order, strict=True)), [[] for _ in prompts]
     while responses := generator.next_generated():
@@ -60,7 +60,7 @@ def _nats(logits: Any, wanted: Any) -> float:
     return float(np.array(losses).astype(np.float64).sum())
 
 
-class _Constrained:
+class Constrained:
     """A logits processor of one row: its matcher forbids what the grammar forbids."""
 
     def __init__(self, matcher: Any) -> None:

@@ -9,9 +9,9 @@ import click
 
 from tuneline.answering.constraint import schema_constraint
 from tuneline.files import Clock, Row, bar, write_jsonl
-from tuneline.models.adapter import read_adapter
+from tuneline.models.adapter import Adapter, read_adapter
 from tuneline.models.base import Base, read_base
-from tuneline.rendering.chat import load_chat
+from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.lengths import Most, most_new_tokens
 from tuneline.rendering.preamble import Preamble
 
@@ -79,8 +79,7 @@ class Predictor:
         click.ClickException when one leaves no room for an answer in the base's context.
         """
         beside = beside or [{}] * len(conversations)
-        texts = [self.chat.prompt(said, row.get("tools")) for said, row in zip(conversations, beside, strict=True)]
-        prompts = [self.chat.backend.encode(text, add_special_tokens=False).ids for text in texts]
+        prompts = [prompt_ids(self.chat, said, row) for said, row in zip(conversations, beside, strict=True)]
         names = [row.get("where", f"question {number}") for number, row in enumerate(beside, 1)]
         self._check_fit(names, [len(prompt) + 1 for prompt in prompts])
 
@@ -122,6 +121,11 @@ class Predictor:
                 )
 
 
+def prompt_ids(chat: Chat, conversation: Sequence[Row], row: Row) -> list[int]:
+    """What the model is given. `row`: what it has beside the conversation, `tools`."""
+    return chat.backend.encode(chat.prompt(conversation, row.get("tools")), add_special_tokens=False).ids
+
+
 def write_answers(
     out: Path, predictor: Predictor, rows: Sequence[Row], batch_size: int, max_new_tokens: int | str, clock: Clock
 ) -> None:
@@ -151,6 +155,18 @@ def open_adapter(folder: Path, constrain: bool, root: Path = Path()) -> Predicto
     return Predictor(adapter.backend, base, adapter.quantization, adapter.precision, preamble, folder, schema)
 
 
+def read_siblings(folders: Sequence[Path]) -> Adapter:
+    """What adapters that answer on one loaded base have in common, as the first one says it.
+
+    Raises click.ClickException when they are not of one base, quantization and backend.
+    """
+    (first, its), *others = [(folder, read_adapter(folder)) for folder in folders]
+    for folder, other in others:
+        if (other.base, other.quantization, other.backend) != (its.base, its.quantization, its.backend):
+            raise click.ClickException(f"{folder} and {first} are not of one base; ask them one at a time")
+    return its
+
+
 def adapter_preamble(folder: Path) -> Preamble:
     return Preamble((folder / "system.md").read_text("utf-8").strip(), read_adapter(folder).prefix)
 
@@ -163,11 +179,7 @@ class Voices:
 
     def __init__(self, folders: Sequence[Path], constrain: bool) -> None:
         """Raises click.ClickException when the adapters are not of one base, quantization and backend."""
-        known = {folder: read_adapter(folder) for folder in folders}
-        (first, its), *others = known.items()
-        for folder, other in others:
-            if (other.base, other.quantization, other.backend) != (its.base, its.quantization, its.backend):
-                raise click.ClickException(f"{folder} and {first} are not of one base; ask them one at a time")
+        read_siblings(folders)
         self.constrain = constrain
         self.predictor: Predictor | None = None
 
@@ -181,14 +193,19 @@ class Voices:
         else:
             schema = folder / "schema.json" if self.constrain else None
             self.predictor.switch(folder, adapter_preamble(folder), schema)
-        self.predictor.chat.check_tools(asked)
-        for row in asked:
-            if token := self.predictor.chat.special_in(row):
-                raise click.ClickException(
-                    f"{row.get('where', 'a text')} spells out {token}, which the model reads as a command; take it out"
-                )
+        check_questions(self.predictor.chat, asked)
         conversations = [row["messages"] for row in asked]
         return self.predictor.answer(conversations, batch_size, max_new_tokens, folder.name, asked)
+
+
+def check_questions(chat: Chat, asked: Sequence[Row]) -> None:
+    """Raises click.ClickException for a text that spells out a special token, and tools that a template leaves out."""
+    chat.check_tools(asked)
+    for row in asked:
+        if token := chat.special_in(row):
+            raise click.ClickException(
+                f"{row.get('where', 'a text')} spells out {token}, which the model reads as a command; take it out"
+            )
 
 
 def _batches(texts: Sequence[Sequence[int]], size: int, most: int) -> Iterator[list[int]]:

@@ -313,5 +313,7 @@ def _ollama_form(source: Source, raw: bool) -> Form:
 
 
 def _mlx_form(source: Source) -> Form:
-    asked = "mlx_lm.generate --model base --adapter-path . --system-prompt \"$(cat system.md)\" --prompt 'your question'"
+    asked = (
+        "mlx_lm.generate --model base --adapter-path . --system-prompt \"$(cat system.md)\" --prompt 'your question'"
+    )
     return Form("mlx", "adapter", "A LoRA adapter of mlx-lm.", asked, "sh")

@@ -58,14 +58,22 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
     help="Where the versions in service lie, for /metrics.",
 )  # fmt: skip
 def serve(database: Path | None, host: str, port: int, served: Path) -> None:
-    """Take samples on --host and --port: POST /samples; GET /health, /metrics."""
+    """Take samples on --host and --port: POST /samples; GET /health, /metrics.
+
+    With TUNELINE_HMAC_<NAME> in the environment, only those that application <name> has signed with that key.
+    """
     from tuneline import http_service
     from tuneline.feedback.server import Settings, create_app
+    from tuneline.feedback.signing import read_keys
     from tuneline.feedback.store import database as default
 
     token = http_service.token_for(host)
+    try:
+        keys = read_keys()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
     listening = http_service.listen(host, port)
-    app = create_app(Settings(database or default(), token, served))
+    app = create_app(Settings(database or default(), token, served, keys))
     http_service.run(app, listening, host)
 
 
@@ -75,20 +83,44 @@ def serve(database: Path | None, host: str, port: int, served: Path) -> None:
 @click.option("--task", type=click.Choice(TASKS), help="Of the rows that name none.")
 @click.option("--model", default="", help="Of the rows that name none.")
 @click.option("--most-refused", type=click.IntRange(0), default=0, show_default=True, help="Rows; over it: exit 1.")
-def import_(files: tuple[Path, ...], database: Path | None, task: str | None, model: str, most_refused: int) -> None:
-    """Take in the samples of FILES: {"task", "input", "output", "model"?, "meta"?} as JSON Lines, JSON or CSV."""
+@click.option("--mask", is_flag=True, help="E-mail, phone, bank, card and IP numbers become [EMAIL], [PHONE], …")
+@click.option("--region", "regions", multiple=True, help="As FR: of phone numbers without their +33, for --mask.")
+def import_(
+    files: tuple[Path, ...],
+    database: Path | None,
+    task: str | None,
+    model: str,
+    most_refused: int,
+    mask: bool,
+    regions: tuple[str, ...],
+) -> None:
+    """Take in the samples of FILES: {"task", "input", "output", "model"?, "meta"?} as JSON Lines, JSON or CSV.
+
+    Or the calls that an application has logged, {"request", "response"} in the form of OpenAI's chat.completions or
+    responses.
+    """
     from tuneline.feedback.intake import import_file
+    from tuneline.feedback.masking import Mask
     from tuneline.feedback.store import Store
     from tuneline.feedback.store import database as default
 
-    refused = 0
+    if regions and not mask:
+        raise click.ClickException("--region is of --mask")
+    masking, refused = Mask(regions) if mask else None, 0
     with Store(database or default()) as store:
         for path in files:
-            done = import_file(store, path, task, model)
+            done = import_file(store, path, task, model, masking)
             for line in done.refused:
                 click.echo(line, err=True)
-            click.echo(f"{path}: {done.new} new, {done.known} known, {len(done.refused)} refused")
+            gone = f", {done.forgotten} forgotten and not taken in again" if done.forgotten else ""
+            click.echo(f"{path}: {done.new} new, {done.known} known, {len(done.refused)} refused{gone}")
+            if done.left_out:
+                keys = ", ".join(f"{key} ({count})" for key, count in sorted(done.left_out.items()))
+                click.echo(f"{path}: no sample has what these say, left out: {keys}")
             refused += len(done.refused)
+    if masking:
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(masking.counts.items()))
+        click.echo(f"masked: {found or 'nothing'}")
     if refused > most_refused:
         raise click.ClickException(f"{refused} rows are refused, the others taken in; correct these, import it again")
 
@@ -102,7 +134,7 @@ def judge(database: Path | None, watch: bool, interval: float) -> None:
     from tuneline.feedback.judging import judge_new, read_judging
 
     judging = read_judging(Path.cwd())
-    with _there(database) as store:
+    with opened(database) as store:
         while True:
             counts = judge_new(store, judging)
             if not watch:
@@ -153,7 +185,7 @@ def gate(database: Path | None, task: str | None, as_json: bool, out: Path | Non
     from tuneline.feedback.gate import measure, show
     from tuneline.files import write_json
 
-    with _there(database) as store:
+    with opened(database) as store:
         measured = measure(store, task)
     if not measured["samples"]:
         raise click.ClickException("no judged sample has meta.truth; replay some, and have them judged")
@@ -174,7 +206,7 @@ def snapshot(task: str, out: Path, upto: int | None, database: Path | None) -> N
     """Write the accepted samples to --out as JSON Lines, in the order of acceptance."""
     from tuneline.feedback.snapshot import write_snapshot
 
-    with _there(database) as store:
+    with opened(database) as store:
         click.echo(f"{out}: {write_snapshot(store, task, out, upto)} samples")
 
 
@@ -183,17 +215,18 @@ def snapshot(task: str, out: Path, upto: int | None, database: Path | None) -> N
 @json_option
 def status(database: Path | None, as_json: bool) -> None:
     """How many samples there are of each task, and how far the next run is."""
-    with _there(database) as store:
+    with opened(database) as store:
         found = {task: _state_of(store, task) for task in TASKS}
     if as_json:
         click.echo(json.dumps(found))
         return
     for task, of in found.items():
         run = of["last_run"]
-        told = f"; run {run['number']} {run['state']}" if run else ""
+        why = f": {run['reason']}" if run and run["reason"] else ""
+        told = f"; run {run['number']} {run['state']}{why}" if run else ""
         click.echo(
             f"{task}: {of['new']} to judge, {of['accepted']} accepted, {of['rejected']} rejected; "
-            f"{of['accepted'] - of['watermark']} since the last version{told}"
+            f"{of['since']} since the last version{told}"
         )
 
 
@@ -206,11 +239,12 @@ def _waiting(store: "Store") -> str:
 def _state_of(store: "Store", task: str) -> dict[str, Any]:
     run = store.last_run(task)
     told = {"number": run.number, "state": run.state, "version": run.version, "reason": run.reason} if run else None
-    return {**store.counts(task), "watermark": store.watermark(task), "last_run": told}
+    mark = store.watermark(task)
+    return {**store.counts(task), "watermark": mark, "since": store.accepted_after(task, mark), "last_run": told}
 
 
-def _there(path: Path | None) -> "Store":
-    """Raises click.ClickException when nothing has been taken in yet."""
+def opened(path: Path | None) -> "Store":
+    """The database that is there. Raises click.ClickException when nothing has been taken in yet."""
     from tuneline.feedback.store import Store, database
 
     place = path or database()

@@ -7,6 +7,7 @@ import click
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from tuneline.feedback.store import Caps
 from tuneline.recipe.tasks import TASKS
 
 SAMPLES = "samples.jsonl"  # in source/: the accepted samples that a run learns from
@@ -23,7 +24,11 @@ class GateSettings(BaseModel):
 
     min_score: float = Field(ge=0, le=1, description="Overall, from which a sample is accepted.")
     min_new_samples: int = Field(ge=1, description="Accepted since the watermark that start a run.")
+    most_per_source: int = Field(0, ge=0, description="Accepted of one application for a run; 0: any number.")
+    most_per_model: int = Field(0, ge=0, description="Accepted of one model for a run; 0: any number.")
     measure: str = Field(min_length=1, description="Of the held-out rows, by which a version wins.")
+    least_effect: float = Field(0, ge=0, description="Of the measure, by which it must win at least.")
+    retention_margin: float = Field(0.05, ge=0, description="Of token F1 on general questions, that it may lose.")
     adapters: dict[str, str] = Field(min_length=1, description="The adapter that a run of a task trains.")
     attempts: int = Field(ge=1, description="Of a run that fails.")
     retry_minutes: float = Field(ge=0, description="After a failed run.")
@@ -34,6 +39,10 @@ class GateSettings(BaseModel):
         if unknown := sorted(adapters.keys() - set(TASKS)):
             raise ValueError(f"{', '.join(unknown)}: a task is one of {', '.join(TASKS)}")
         return adapters
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(self.most_per_source, self.most_per_model)
 
     def adapter(self, task: str) -> str:
         """The adapter that a run of the task trains.

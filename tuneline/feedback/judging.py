@@ -7,14 +7,26 @@ under way then are missing from the tallies.
 
 import re
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
 
 from tuneline.feedback.gate_settings import gated_recipe, read_gate_settings
-from tuneline.feedback.store import ACCEPTED, DIMENSIONS, REJECTED, TASKS, Judgement, Store, Stored, Tally
+from tuneline.feedback.store import (
+    ACCEPTED,
+    DIMENSIONS,
+    NO_CAPS,
+    REJECTED,
+    TASKS,
+    Caps,
+    Judgement,
+    Store,
+    Stored,
+    Tally,
+)
 from tuneline.locks import held
 from tuneline.measuring import task_judge
 from tuneline.pipeline import stage_options
@@ -43,6 +55,7 @@ class Judging:
     recipe: Path  # whose judge it is
     rubrics: dict[str, str]  # of each task
     min_score: float
+    caps: Caps = NO_CAPS
     window: int = task_judge.WINDOW  # characters of a source that one request may hold
     spent: float = field(default=0.0, compare=False)
 
@@ -57,6 +70,7 @@ class Counts:
     accepted: int = 0
     rejected: int = 0
     failed: int = 0
+    capped: Counter[str] = field(default_factory=Counter)  # of the rejected: which cap, how many
     why: str = ""
     busy: bool = False
     stopped: bool = False
@@ -65,7 +79,8 @@ class Counts:
         if self.busy:
             return "another judge is at it"
         because = f", to be tried again: {self.why}" if self.failed else ""
-        return f"{self.accepted} accepted, {self.rejected} rejected, {self.failed} failed{because}"
+        over = "".join(f"; {count} over {cap}" for cap, count in sorted(self.capped.items()))
+        return f"{self.accepted} accepted, {self.rejected} rejected, {self.failed} failed{because}{over}"
 
 
 def read_judging(root: Path) -> Judging:
@@ -76,7 +91,7 @@ def read_judging(root: Path) -> Judging:
     gate, recipe = read_gate_settings(root), gated_recipe(root)
     options = stage_options(root, f"eval@{next(iter(gate.adapters.values()))}")
     rubrics = {name: read_prompt(recipe / f"judge/{name}.md") for name in TASKS}
-    return Judging(teacher_settings(options), Path(options["answers"]), recipe, rubrics, gate.min_score)
+    return Judging(teacher_settings(options), Path(options["answers"]), recipe, rubrics, gate.min_score, gate.caps)
 
 
 def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.time) -> Counts:
@@ -116,9 +131,11 @@ def _judge(
     task = due[0].task
     asked: list[tuple[Stored, list[Request]]] = []
     for one in due:
-        if store.copied_by(one.number):  # no call for what is known
-            none = Judgement({}, "", "none")
-            counts.rejected += store.judged(one.number, none, judging.min_score, clock()) == REJECTED
+        over = store.over_cap(one.number, judging.caps)
+        if why := store.is_known(one.number) or over:  # no call for it
+            done = store.reject(one.number, why, clock())
+            counts.rejected += done
+            counts.capped.update([over] if done and why == over else [])
             continue
         try:
             requests = task_judge.requests(task, one.input, one.output, judging.rubrics[task], judging.window)
@@ -140,11 +157,12 @@ def _judge(
     counts.stopped |= stopped
     for one, requests in asked:
         start = time.perf_counter()
-        unpaid = False
+        unpaid, keys = False, []
         try:
             found = [teacher.follow(request) for request in requests]
             outcomes = [outcome if isinstance(outcome, Outcome) else None for outcome in found]
             unpaid = None in outcomes
+            keys = [key for outcome in outcomes if outcome and not teacher.offline for key in outcome.keys]
             said = task_judge.read(requests, outcomes)
         except Exception as error:  # as above
             said = _bug(error)
@@ -155,20 +173,28 @@ def _judge(
                 counts.failed, counts.why = counts.failed + 1, why
                 continue
             calls += [] if unpaid else _count(task, "unusable", 1)
-            _failed(store, counts, one, why if unpaid and why else said, clock, calls)
+            _failed(store, counts, one, why if unpaid and why else said, clock, calls, keys)
             continue
         scores = {name: float(said.scores[name]) for name in DIMENSIONS}
         judgement = Judgement(scores, said.reason, teacher.name, said.parts)
-        state = store.judged(one.number, judgement, judging.min_score, clock(), calls)
+        state = store.judged(one.number, judgement, judging.min_score, clock(), calls, keys, judging.caps)
+        if state == REJECTED and (reason := store.sample(one.key).reason).startswith("gate."):
+            counts.capped[reason] += 1
         counts.accepted += state == ACCEPTED
         counts.rejected += state == REJECTED
 
 
 def _failed(
-    store: Store, counts: Counts, one: Stored, why: str, clock: Callable[[], float], calls: list[Tally]
+    store: Store,
+    counts: Counts,
+    one: Stored,
+    why: str,
+    clock: Callable[[], float],
+    calls: list[Tally],
+    answers: Sequence[str] = (),
 ) -> None:
     counts.failed, counts.why = counts.failed + 1, why
-    store.judge_failed(one.number, why, clock(), calls)
+    store.judge_failed(one.number, why, clock(), calls, answers)
 
 
 def _bug(error: Exception) -> str:

@@ -134,6 +134,7 @@ def _of_samples(db: sqlite3.Connection) -> Iterator[Metric]:
     last = GaugeMetricFamily("feedback_last_sample_timestamp_seconds", came, labels=["task"])
     counts = _counts(db)
     marks = dict(db.execute("SELECT task, max(upto) FROM runs WHERE state IN (?, ?) GROUP BY 1", (PROMOTED, KEPT)))
+    since = "SELECT count(*) FROM samples WHERE task = ? AND state = ? AND accepted > ?"
     # By the index on task and state: the samples themselves are not read.
     newest = (
         "SELECT received FROM samples WHERE number = (SELECT max(number) FROM samples WHERE task = ? AND state = ?)"
@@ -141,7 +142,7 @@ def _of_samples(db: sqlite3.Connection) -> Iterator[Metric]:
     for task in TASKS:
         for state in STATES:
             size.add_metric([task, state], counts.get((task, state), 0))
-        new.add_metric([task], counts.get((task, ACCEPTED), 0) - marks.get(task, 0))
+        new.add_metric([task], db.execute(since, (task, ACCEPTED, marks.get(task, 0))).fetchone()[0])
         if times := [row[0] for state in STATES for row in db.execute(newest, (task, state))]:
             last.add_metric([task], max(times))
     yield from (size, new, last)

@@ -30,11 +30,13 @@ def record(
     to: str | os.PathLike | None = None,
     timeout: float = 10.0,
 ) -> bool:
-    """Hands in one sample; True when it is new, False when it was known. When it returns, the sample is kept.
+    """Hands in one sample; True when it is new, False when it was known. When it returns, the sample is kept; one that
+    was forgotten (`tuneline feedback forget`) is not taken in again, and False.
 
     `task`: summarization, classification or question-answering. `meta`: any JSON object, at most 16 KiB.
     `to`: the address of `tuneline feedback serve`, or a database file; without it TUNELINE_FEEDBACK_URL, and
-    without that .tuneline/feedback/feedback.sqlite of the checkout. A server's token is TUNELINE_TOKEN.
+    without that .tuneline/feedback/feedback.sqlite of the checkout. A server's token is TUNELINE_TOKEN; a request is
+    signed where the environment has the application's key, as signing.py says.
     `timeout`: seconds that a server may take. It waits for the answer: for intake in the path of requests call it
     on another thread.
 
@@ -100,7 +102,7 @@ def _write(path: Path | None, samples: "Sequence[Sample]") -> list[bool]:
     place = path or database()
     try:
         with Store(place) as store:
-            return store.add(samples)
+            return [bool(new) for new in store.add(samples)]
     except (OSError, sqlite3.Error) as error:
         raise NotRecorded(f"{place}: {error}") from None
 
@@ -116,7 +118,16 @@ def _post(url: str, body: bytes, count: int, timeout: float) -> list[bool]:
         def redirect_request(self, *_: Any) -> None:
             return None
 
+    from tuneline.feedback.signing import HEADER as SIGNATURE
+    from tuneline.feedback.signing import own_key, sign
+
     headers = {"Content-Type": "application/json"}
+    try:
+        signs = own_key()
+    except ValueError as error:
+        raise NotRecorded(str(error)) from None
+    if signs:
+        headers[SIGNATURE] = sign(*signs, body)
     if token := os.environ.get(TOKEN, "").strip():
         if not HEADER.fullmatch(token):  # the library's error would show it
             raise NotRecorded(f"{TOKEN} has a line break or another sign that no header can carry")

@@ -7,19 +7,23 @@ for no disk and for no other process. Nothing is judged here.
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from tuneline.database import check_writable
 from tuneline.feedback.metrics import StateCollector
+from tuneline.feedback.signing import HEADER, check
 from tuneline.feedback.store import (
+    APPLICATION,
+    FORGETTING,
+    FORGOTTEN,
     MOST_BYTES,
     MOST_DEPTH,
     MOST_INPUT,
@@ -43,11 +47,15 @@ assert Task.__args__ == TASKS
 
 @dataclass(frozen=True)
 class Settings:
-    """`token` is asked of every client when there is one; `served`: where versions lie that are in service."""
+    """`token` is asked of every client when there is one; `served`: where versions lie that are in service.
+
+    `keys`: of applications, one of which must have signed each request with samples, when there are any.
+    """
 
     database: Path
     token: str = ""
     served: Path = Path("served")
+    keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 class SentSample(BaseModel):
@@ -74,13 +82,15 @@ Many = Annotated[list[SentSample], Field(min_length=1, max_length=MOST_SAMPLES),
 class Kept(BaseModel):
     id: str = Field(description="SHA-256 of task, input and output: the same for a sample that is sent again.")
     new: bool
+    forgotten: bool = Field(description="It was forgotten on somebody's wish, and is not kept.")
 
 
 class Taken(BaseModel):
-    """All of them are kept; `known` ones were before."""
+    """All of them are kept, `known` ones were before; those that are `forgotten` are not."""
 
     new: int
     known: int
+    forgotten: int
     samples: list[Kept] = Field(description="In the order in which they were sent.")
 
 
@@ -115,8 +125,8 @@ class Intake:
         self.waiting: list[tuple[list[Sample], asyncio.Future]] = []
         self.came = asyncio.Event()
 
-    async def take(self, samples: list[Sample]) -> list[bool]:
-        """For each whether it is new, once all are kept. Raises sqlite3.Error when they are not."""
+    async def take(self, samples: list[Sample]) -> list[bool | None]:
+        """For each whether it is new, once all are kept; None for a forgotten one. Raises sqlite3.Error otherwise."""
         done = asyncio.get_running_loop().create_future()
         self.waiting.append((samples, done))
         self.came.set()
@@ -155,7 +165,32 @@ class Intake:
         self.store.close()
 
 
-UNKNOWN = {404: {"model": Fault, "description": "No sample has this id."}}
+def signed(keys: Mapping[str, bytes]) -> Callable[..., Any]:
+    """A dependency: the application that has signed the request; None where there are no keys."""
+
+    async def application(request: Request) -> str | None:
+        try:
+            return check(request.headers.get(HEADER), await request.body(), keys) if keys else None
+        except ValueError as error:
+            raise HTTPException(401, str(error)) from None
+
+    return application
+
+
+def of_application(sample: Sample, name: str | None) -> Sample:
+    """The sample, its meta naming who signed it. Raises ValueError when it names another."""
+    if name is None:
+        return sample
+    given = sample.meta.get(APPLICATION, name)
+    if not isinstance(given, str) or given.casefold() != name:
+        raise ValueError(f"meta.{APPLICATION} is another than {name}, which signed it")
+    return replace(sample, meta={**sample.meta, APPLICATION: name})
+
+
+UNKNOWN = {
+    404: {"model": Fault, "description": "No sample has this id."},
+    410: {"model": Fault, "description": "The sample is forgotten."},
+}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -180,6 +215,7 @@ def create_app(settings: Settings) -> FastAPI:
     collector = StateCollector(settings.database, settings.served)
     guard = [Depends(bearer(settings.token))] if settings.token else []
     locked = LOCKED if settings.token else {}
+    signer = LOCKED if settings.token or settings.keys else {}
 
     @app.get("/health", summary="Whether the server is there, and what it has")
     async def health() -> Health:
@@ -189,19 +225,29 @@ def create_app(settings: Settings) -> FastAPI:
         "/samples",
         summary="Hand in samples; the answer comes when they are kept",
         response_model=Taken,
-        responses={**INVALID, **locked},
+        responses={**INVALID, **signer},
         dependencies=guard,
     )
     async def post_samples(
         sent: Annotated[One | Many, Discriminator(lambda given: "many" if isinstance(given, list) else "one")],
+        application: Annotated[str | None, Depends(signed(settings.keys))],
     ) -> Any:
-        samples = [one.sample() for one in (sent if isinstance(sent, list) else [sent])]
-        wrong = [f"{at}: {said}" for at, sample in enumerate(samples) for said in sample.faults()]
+        samples, wrong = [], []
+        for at, one in enumerate(sent if isinstance(sent, list) else [sent]):
+            try:
+                samples.append(of_application(one.sample(), application))
+                wrong += [f"{at}: {said}" for said in samples[-1].faults()]
+            except ValueError as error:
+                wrong.append(f"{at}: {error}")
         if wrong:
             return Ascii({"error": "invalid", "detail": wrong[:20]}, 400)
         new = await intake.take(samples)
-        kept = [{"id": sample.key, "new": is_new} for sample, is_new in zip(samples, new, strict=True)]
-        return Ascii({"new": sum(new), "known": len(new) - sum(new), "samples": kept})
+        kept = [
+            {"id": sample.key, "new": bool(is_new), "forgotten": is_new is None}
+            for sample, is_new in zip(samples, new, strict=True)
+        ]
+        counts = {"new": new.count(True), "known": new.count(False), "forgotten": new.count(None)}
+        return Ascii({**counts, "samples": kept})
 
     @app.get(
         "/samples/{id}",
@@ -214,6 +260,8 @@ def create_app(settings: Settings) -> FastAPI:
         found = await intake.find(id)
         if found is None:
             return fault(404, "not_found", "no sample has this id")
+        if found.state in (FORGETTING, FORGOTTEN):
+            return fault(410, "gone", "the sample is forgotten")
         shown = {name: getattr(found, name) for name in Shown.model_fields if name != "id"}
         return Ascii({"id": found.key, **shown})
 

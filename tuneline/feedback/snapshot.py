@@ -12,7 +12,7 @@ FROM_META = ("language", "topic")  # of a row, where a sample's meta has them
 
 
 def write_snapshot(store: Store, task: str, out: Path, upto: int | None = None) -> int:
-    """Writes those accepted up to a place, or all, each once in the order of acceptance; how many.
+    """Writes those accepted up to a place, or all, without the forgotten ones, in the order of acceptance; how many.
 
     The same samples give the same bytes: no clock and no path is in them. The file appears whole or not at
     all. Raises click.ClickException when fewer are accepted than `upto` or none is.
@@ -23,8 +23,11 @@ def write_snapshot(store: Store, task: str, out: Path, upto: int | None = None) 
         raise click.ClickException(f"{task}: no samples are accepted yet")
     if not 0 < wanted <= accepted:
         raise click.ClickException(f"{task}: {accepted} samples are accepted; asked for are the first {wanted}")
-    write_jsonl(out, rows(store, task, wanted))
-    return wanted
+    found = list(rows(store, task, wanted))
+    if not found:
+        raise click.ClickException(f"{task}: the first {wanted} samples are all forgotten; nothing is left")
+    write_jsonl(out, found)
+    return len(found)
 
 
 def rows(store: Store, task: str, upto: int) -> Iterator[Row]:

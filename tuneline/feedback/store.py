@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tuneline.database import BUSY, open_database
 from tuneline.locks import held
@@ -25,11 +25,13 @@ from tuneline.rows import RESERVED
 
 DIMENSIONS = SCORES  # each 0 to 1
 NEW, ACCEPTED, REJECTED = "new", "accepted", "rejected"  # of a sample
+FORGETTING, FORGOTTEN = "forgetting", "forgotten"  # of one that its person wants gone: begun, and without its texts
 OPEN, PROMOTED, KEPT, FAILED = "open", "promoted", "kept", "failed"  # of a run
 DATABASE = Path("feedback/feedback.sqlite")  # in .tuneline
 LOOK = 0.001  # seconds between two looks whether a writer may write
 FIRST_RETRY, LONGEST_RETRY = 60.0, 6 * 3600.0  # seconds after a judge's call that failed
 MOST_INPUT, MOST_OUTPUT, MOST_MODEL, MOST_META = 200_000, 50_000, 200, 16_384  # signs; of meta as JSON
+APPLICATION = "application"  # of meta: who sent the sample; the server says it where the sample is signed
 MOST_DEPTH = 100  # of meta; what is deeper may be written and not read again
 MOST_BYTES = 4 * 1024 * 1024  # of a request
 # The longest sample fits, escaped: a sign beyond U+FFFF is two halves of six bytes each.
@@ -89,6 +91,17 @@ COPIES = """
 ALTER TABLE samples ADD COLUMN about TEXT NOT NULL DEFAULT '';
 CREATE INDEX samples_about ON samples (task, about) WHERE state = 'accepted';
 """
+# `answers`: keys of what the judge was paid for; `words`: of a forgotten sample, Sample.words, by which it is refused.
+FORGETS = """
+ALTER TABLE samples ADD COLUMN answers TEXT NOT NULL DEFAULT '';
+ALTER TABLE samples ADD COLUMN words TEXT NOT NULL DEFAULT '';
+CREATE INDEX samples_words ON samples (words) WHERE words <> '';
+"""
+# Who sent it, as Sample.source says.
+SOURCES = """
+ALTER TABLE samples ADD COLUMN source TEXT NOT NULL DEFAULT '';
+CREATE INDEX samples_sources ON samples (task, accepted, source, model) WHERE state = 'accepted';
+"""
 COPY = 0.9  # of the letters of two outputs to one input, from which one is a copy of the other
 
 
@@ -112,6 +125,21 @@ class Sample:
     def about(self) -> str:
         """The same for inputs of the same words, whatever their case, marks and white space."""
         return hashlib.sha256(plain(self.input).encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def source(self) -> str:
+        """The application that meta names, in small letters; empty where it names none."""
+        said = self.meta.get(APPLICATION)
+        if not isinstance(said, str):
+            return ""
+        # Half a surrogate pair is no UTF-8.
+        return " ".join(said.split()).casefold()[:MOST_MODEL].encode("utf-8", "backslashreplace").decode()
+
+    @property
+    def words(self) -> str:
+        """The same as `about`, but for an input without a word, which has only its signs."""
+        said = plain(self.input) or self.input
+        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
     def faults(self) -> list[str]:
         """All that keeps it from being taken in; empty for a good one."""
@@ -225,6 +253,14 @@ class Run:
     spend_usd: float
 
 
+class Caps(NamedTuple):
+    """Samples that one source and one model may have accepted for a run; 0: any number."""
+
+    per_source: int = 0
+    per_model: int = 0
+
+
+NO_CAPS = Caps()
 Tally = tuple[str, Mapping[str, str], float]  # name, labels, by how much
 
 
@@ -240,7 +276,7 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Two that switch a new database to write-ahead mode at once fail.
         with held(self.path.with_suffix(".lock"), waiting=lambda: None):
-            self.db = open_database(self.path, [SCHEMA, COPIES])
+            self.db = open_database(self.path, [SCHEMA, COPIES, FORGETS, SOURCES])
 
     def __enter__(self) -> Self:
         return self
@@ -280,32 +316,42 @@ class Store:
 
     # ---------------------------------------------------------------- samples
 
-    def add(self, samples: Iterable[Sample], now: float | None = None) -> list[bool]:
-        """Takes them in, in one transaction; for each whether it is new. A known one changes nothing.
+    def add(self, samples: Iterable[Sample], now: float | None = None) -> list[bool | None]:
+        """Takes them in, in one transaction; for each whether it is new, None where it is forgotten and not taken in
+        again. A known one changes nothing.
 
         Raises ValueError, and takes none, when one of them has faults.
         """
         received = _time(now)
-        rows = []
+        samples, rows = list(samples), []
         for number, sample in enumerate(samples, 1):
             if faults := sample.faults():
                 raise ValueError(f"sample {number}: {'; '.join(faults)}")
             said = (sample.task, sample.input, sample.output, sample.model)
-            rows.append((sample.key, *said, _dump(sample.meta), received, sample.about))
+            rows.append((sample.key, *said, _dump(sample.meta), received, sample.about, sample.source))
         insert = (
-            "INSERT INTO samples (key, task, input, output, model, meta, received, about) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO samples (key, task, input, output, model, meta, received, about, source) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (key) DO NOTHING"
         )
         with self.transaction():
-            return [self.db.execute(insert, row).rowcount == 1 for row in rows]
+            forgets = self._one("SELECT EXISTS (SELECT 1 FROM samples WHERE words <> '')")
+            return [
+                None if forgets and self._is_forgotten(sample) else self.db.execute(insert, row).rowcount == 1
+                for sample, row in zip(samples, rows, strict=True)
+            ]
+
+    def _is_forgotten(self, sample: Sample) -> bool:
+        """By the words of its input: neither a blank more nor another output brings it back."""
+        return bool(self._one("SELECT EXISTS (SELECT 1 FROM samples WHERE words = ?)", sample.words))
 
     def sample(self, key: str) -> Stored | None:
         return next(self._samples("key = ?", (key,)), None)
 
     def samples(self, task: str | None = None, after: int = 0) -> Iterator[Stored]:
-        """All, or those of a task, in the order in which they came, from above a number."""
-        return self._samples("(? IS NULL OR task = ?) AND number > ? ORDER BY number", (task, task, after))
+        """All that are not forgotten, or those of a task, in the order in which they came, from above a number."""
+        query = "(? IS NULL OR task = ?) AND number > ? AND words = '' ORDER BY number"
+        return self._samples(query, (task, task, after))
 
     def to_judge(self, limit: int, now: float | None = None, upto: int | None = None) -> list[Stored]:
         """The oldest that are not judged and whose next try is due; with `upto`, those up to that number."""
@@ -329,27 +375,61 @@ class Store:
         min_score: float,
         now: float | None = None,
         tallies: Iterable[Tally] = (),
+        answers: Iterable[str] = (),
+        caps: Caps = NO_CAPS,
     ) -> str:
-        """Accepts or rejects a new sample, with the tallies of its calls: its state; empty when it was judged before.
+        """Accepts or rejects a new sample, with the tallies of its calls and the keys of their logged answers: its
+        state; empty when it was judged before.
 
-        A copy of an accepted one is rejected, however good: a text that is sent a hundred times is one sample.
+        A copy of an accepted one is rejected, however good: a text that is sent a hundred times is one sample. And so
+        is what is over a cap.
         """
         place = "(SELECT coalesce(max(accepted), 0) + 1 FROM samples AS of WHERE of.task = samples.task)"
         with self.transaction():
-            copied = self.copied_by(number)
-            good = not copied and judgement.overall >= min_score
-            state, reason = ACCEPTED if good else REJECTED, judgement.reason
-            if copied:
-                reason = f"says the same as {copied[:12]}, which is accepted"
+            why = self.is_known(number) or (self.over_cap(number, caps) if judgement.overall >= min_score else "")
+            good = not why and judgement.overall >= min_score
+            state, reason = ACCEPTED if good else REJECTED, why or judgement.reason
             row = (_dump(judgement.scores), reason, judgement.judge, judgement.parts, _time(now))
             update = (
                 "UPDATE samples SET state = ?, scores = ?, reason = ?, judge = ?, parts = ?, judged = ?, "
-                f"accepted = {place if good else 'NULL'} WHERE number = ? AND state = 'new'"
+                f"answers = trim(answers || ' ' || ?), accepted = {place if good else 'NULL'} "
+                "WHERE number = ? AND state = 'new'"
             )
-            done = self.db.execute(update, (state, *row, number)).rowcount == 1
+            done = self.db.execute(update, (state, *row, " ".join(answers), number)).rowcount == 1
             if done:
                 self.add_tallies(tallies)
         return state if done else ""
+
+    def reject(self, number: int, why: str, now: float | None = None) -> bool:
+        """Without a judge; False when it was judged before."""
+        update = (
+            "UPDATE samples SET state = ?, reason = ?, judge = 'none', judged = ? WHERE number = ? AND state = 'new'"
+        )
+        with self.transaction():
+            return self.db.execute(update, (REJECTED, why, _time(now), number)).rowcount == 1
+
+    def is_known(self, number: int) -> str:
+        """Why a sample adds nothing to those that are accepted; empty when it does."""
+        copied = self.copied_by(number)
+        return f"says the same as {copied[:12]}, which is accepted" if copied else ""
+
+    def over_cap(self, number: int, caps: Caps) -> str:
+        """Which cap of the next run a sample's source or model has reached; empty when none."""
+        task, source, model = self.db.execute(
+            "SELECT task, source, trim(model) FROM samples WHERE number = ?", (number,)
+        ).fetchone()
+        run = self.current_run(task)
+        after = run.upto if run else self.watermark(task)
+        for knob, most, column, name in (
+            ("most-per-source", caps.per_source, "source", source), ("most-per-model", caps.per_model, "model", model),
+        ):  # fmt: skip
+            query = (
+                f"SELECT count(*) FROM samples WHERE task = ? AND state = 'accepted' AND accepted > ? "
+                f"AND lower(trim({column})) = lower(?)"
+            )
+            if most and self._one(query, task, after, name) >= most:
+                return f"gate.{knob}: {most} of {name or f'no named {column}'} are accepted for the next run"
+        return ""
 
     def copied_by(self, number: int) -> str | None:
         """The key of an accepted sample to the same input, by its words, whose output is nearly this one's."""
@@ -365,15 +445,22 @@ class Store:
                 return key
         return None
 
-    def judge_failed(self, number: int, why: str, now: float | None = None, tallies: Iterable[Tally] = ()) -> None:
+    def judge_failed(
+        self,
+        number: int,
+        why: str,
+        now: float | None = None,
+        tallies: Iterable[Tally] = (),
+        answers: Iterable[str] = (),
+    ) -> None:
         """The sample stays new; it is due again after a minute, two, four … six hours."""
         wait = f"min({LONGEST_RETRY}, {FIRST_RETRY} * (1 << min(attempts, 20)))"
         update = (
-            f"UPDATE samples SET next_try = ? + {wait}, attempts = attempts + 1, reason = ? "
-            "WHERE number = ? AND state = 'new'"
+            f"UPDATE samples SET next_try = ? + {wait}, attempts = attempts + 1, reason = ?, "
+            "answers = trim(answers || ' ' || ?) WHERE number = ? AND state = 'new'"
         )
         with self.transaction():
-            if self.db.execute(update, (_time(now), why[:500], number)).rowcount:
+            if self.db.execute(update, (_time(now), why[:500], " ".join(answers), number)).rowcount:
                 self.add_tallies(tallies)
 
     def counts(self, task: str) -> dict[str, int]:
@@ -382,12 +469,17 @@ class Store:
         return {state: found.get(state, 0) for state in (NEW, ACCEPTED, REJECTED)}
 
     def accepted(self, task: str) -> int:
-        """The place of the sample that was accepted last; 0 when none was."""
+        """The place of the sample that was accepted last, one that is forgotten too; 0 when none was."""
         return self._one("SELECT coalesce(max(accepted), 0) FROM samples WHERE task = ?", task)
+
+    def accepted_after(self, task: str, place: int) -> int:
+        """How many are accepted above a place, without those that are forgotten."""
+        query = "SELECT count(*) FROM samples WHERE task = ? AND state = 'accepted' AND accepted > ?"
+        return self._one(query, task, place)
 
     def accepted_samples(self, task: str, upto: int) -> Iterator[Stored]:
         """Those accepted up to a place, in the order of acceptance."""
-        return self._samples("task = ? AND accepted <= ? ORDER BY accepted", (task, upto))
+        return self._samples("task = ? AND state = 'accepted' AND accepted <= ? ORDER BY accepted", (task, upto))
 
     def _samples(self, where: str, values: tuple) -> Iterator[Stored]:
         names = ", ".join(Stored.__dataclass_fields__)
@@ -408,7 +500,7 @@ class Store:
         """A new run on all that is accepted by now; None while one is open or too few samples are new."""
         with self.transaction():
             after, upto = self.watermark(task), self.accepted(task)
-            if self.current_run(task) or upto - after < max(min_new, 1):
+            if self.current_run(task) or self.accepted_after(task, after) < max(min_new, 1):
                 return None
             insert = "INSERT INTO runs (task, after, upto, base_commit, opened) VALUES (?, ?, ?, ?, ?)"
             self.db.execute(insert, (task, after, upto, base_commit, _time(now)))

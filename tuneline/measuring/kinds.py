@@ -1,11 +1,13 @@
 """The measures that a recipe names: a kind of the engine's, or its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tuneline.files import Row
+from tuneline.measuring.agreement import KIND, LABELLED
 from tuneline.measuring.json_answers import JsonMeasures
 from tuneline.measuring.label_answers import LabelMeasures
 from tuneline.measuring.score import WAYS
@@ -22,9 +24,18 @@ from tuneline.recipe.texts import read_prompt
 def open_measures(recipe: Path, train: Sequence[Row] = (), test: Sequence[Row] = ()) -> Measures:
     """`train`, `test`: the rows, for measures that look at all of them before they score one.
 
-    Raises click.ClickException when a file that they need is not there or not of its form.
+    Raises click.ClickException when a file that they need is not there or not of its form, and where least-kappa has
+    nothing to be measured by.
     """
-    match read_recipe(recipe).eval:
+    told = read_recipe(recipe).eval
+    measures = _open(recipe, told, train, test)
+    if least := getattr(told, "least_kappa", {}):
+        check_believable(recipe, least, measures)
+    return measures
+
+
+def _open(recipe: Path, told: Any, train: Sequence[Row], test: Sequence[Row]) -> Measures:
+    match told:
         case JsonEval(intent=intent):
             return JsonMeasures(read_schema(recipe / "schema.json"), intent)
         case LabelEval(labels=labels):
@@ -36,6 +47,17 @@ def open_measures(recipe: Path, train: Sequence[Row] = (), test: Sequence[Row] =
         case TaskEval(task=task, rubric=rubric, good=good):
             return TaskMeasures(task, read_prompt(recipe / rubric) if rubric else None, good)
     return own_measures(recipe)
+
+
+def check_believable(recipe: Path, least: Mapping[str, float], measures: Measures) -> None:
+    """Raises click.ClickException where eval.least-kappa asks for what cannot be."""
+    where = f"{recipe / 'recipe.yaml'}: eval.least-kappa"
+    if getattr(measures, "ask", None) is None:
+        raise click.ClickException(f"{where}: no judge is asked of its answers")
+    if unknown := [name for name in least if name != KIND and name not in measures.FIGURES]:
+        raise click.ClickException(f"{where}: {', '.join(unknown)} is none of {', '.join((KIND, *measures.FIGURES))}")
+    if not (recipe / LABELLED).is_file():
+        raise click.ClickException(f"{where} wants labels in {recipe / LABELLED}; `tuneline judge sample` begins them")
 
 
 def own_measures(recipe: Path) -> Measures:

@@ -226,7 +226,13 @@ class LabelEval(Section):
         return labels
 
 
-class TextEval(Section):
+class Believed(Section):
+    """`least_kappa`: label → how well the judge must agree with judge/labelled.jsonl for its figures to count."""
+
+    least_kappa: dict[str, Annotated[float, Field(gt=-1, le=1)]] = {}
+
+
+class TextEval(Believed):
     """Answers are texts, compared with the reference, and scored 0 to 10 by a judge where a rubric is named."""
 
     measures: Literal["text"]
@@ -239,7 +245,7 @@ class BitsEval(Section):
     measures: Literal["bits"]
 
 
-class TaskEval(Section):
+class TaskEval(Believed):
     """Answers are texts, compared with one or several references, and judged under a rubric where it names one."""
 
     measures: Literal["task"]
@@ -248,7 +254,7 @@ class TaskEval(Section):
     good: float = Field(default=0.8, ge=0, le=1, description="an answer with this overall or a higher one is good")
 
 
-class OwnEval(Section):
+class OwnEval(Believed):
     """Answers are measured by the recipe's measures.py."""
 
     measures: Literal["own"]

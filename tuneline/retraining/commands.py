@@ -1,15 +1,21 @@
 """`tuneline watch`: runs when enough samples are accepted. `tuneline models`: the versions of an adapter."""
 
+import os
 import sys
 import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from tuneline.feedback.commands import Telling, database_option, opened
 from tuneline.recipe.tasks import TASKS
 from tuneline.retraining.checkout import find_root
+
+if TYPE_CHECKING:
+    from tuneline.feedback.store import Stored
 
 PORT = 9109
 
@@ -34,6 +40,7 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
     tried again after gate.retry-minutes, gate.attempts times; then the next one waits for gate.min-new-samples more,
     or for another commit.
     """
+    from tuneline.feedback.gate_settings import read_gate_settings
     from tuneline.feedback.judging import judge_new, read_judging
     from tuneline.feedback.metrics import StateCollector
     from tuneline.feedback.store import Store, database
@@ -54,6 +61,8 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
             click.echo(f"no /metrics from this watcher: {error.message}", err=True)
 
     def judge(store: Store) -> str:
+        gate = read_gate_settings(root)  # each round: its knobs may be turned while we watch
+        judging.min_score, judging.caps = gate.min_score, gate.caps
         counts = judge_new(store, judging)
         quiet = not (counts.accepted or counts.rejected or counts.failed or counts.busy)
         return "" if quiet else f"judged: {counts}"
@@ -93,6 +102,55 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
 
 def _in_a_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+@click.command(cls=Telling)
+@click.option("--id", "ids", multiple=True, help="Of a sample, as the server gave it; its first 12 digits will do.")
+@click.option("--match", "text", help="All samples with this in input, output, model or meta, whatever its case.")
+@click.option("--task", type=click.Choice(TASKS), help="Of --match  [default: all]")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--keep-cache", is_flag=True, help="Leave DVC's cache alone, so that versions can be made again.")
+@database_option
+def forget(
+    ids: tuple[str, ...], text: str | None, task: str | None, yes: bool, keep_cache: bool, database: Path | None
+) -> None:
+    """Take samples out for good: of the database, of all runs to come, of what earlier ones left here.
+
+    Their inputs go wherever they are: with every sample that has the same one. It says which versions have learned from
+    them, and what git has of them. Killed in the middle, it is completed by the next call.
+    """
+    from tuneline.feedback import forgetting
+    from tuneline.feedback.store import FORGETTING
+    from tuneline.retraining.forgetting import forget as forget_samples
+    from tuneline.retraining.forgetting import told
+
+    if not ids and not (text and text.strip()):
+        raise click.ClickException("name what is to be forgotten: --id ID, or --match TEXT")
+    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    with opened(database) as store:
+        found = forgetting.find(store, ids, text, task)
+        if not found and forgetting.is_forgotten(store, ids):
+            click.echo("forgotten already")
+            return
+        if not found:
+            raise click.ClickException("no sample is that one; nothing is forgotten")
+        show_samples(found)
+        if begun := sum(one.state == FORGETTING for one in found):
+            click.echo(f"{begun} of them an earlier call has begun to forget")
+        if not yes:
+            click.confirm(f"Forget {len(found)} samples for good?", abort=True)
+        done = forget_samples(root, store, found, keep_cache, click.echo)
+    for line in told(root, done, keep_cache):
+        click.echo(line)
+
+
+def show_samples(samples: "list[Stored]", most: int = 20) -> None:
+    for one in samples[:most]:
+        place = f" {one.accepted}" if one.accepted else ""
+        said = "".join(sign if sign.isprintable() else " " for sign in one.input[:60])
+        click.echo(f"{one.key[:12]} {one.task} {one.state}{place}: {said}")
+    if len(samples) > most:
+        click.echo(f"and {len(samples) - most} more")
 
 
 @click.group()
@@ -154,7 +212,7 @@ def show_versions(root: Path, listed: dict[str, list]) -> None:
     from tuneline.table import WIDTH
 
     table = Table(title="versions", title_justify="left")
-    for column in ("version", "day", "parent", "measure", "mean", "difference to the parent", ""):
+    for column in ("version", "day", "parent", "measure", "mean", "difference to the parent", "shows", ""):
         table.add_column(column)
     for name, found in listed.items():
         now = in_service(found)
@@ -166,10 +224,15 @@ def show_versions(root: Path, listed: dict[str, list]) -> None:
                 mean = said["sides"]["new"][said["measure"]]["mean"]
                 low, high = said["difference"]["interval"]
                 change = f"{said['difference']['mean']:+.3f} \\[{low:+.3f}, {high:+.3f}]"
-                known = (said["previous"] or "base", said["measure"], f"{mean:.3f}", change)
+                shows = said.get("detectable")  # versions from before it was told have none
+                shown = "–" if shows is None else f"{shows:.3f}"
+                known = (said["previous"] or "base", said["measure"], f"{mean:.3f}", change, shown)
             except (click.ClickException, ValueError, KeyError, TypeError):  # a tag that no run has made
-                known = ("–",) * 4
+                known = ("–",) * 5
             table.add_row(f"{name}@{one.version}", day, *known, state)
     console = Console(width=WIDTH)
     console.print(table)
-    console.print("means over the held-out rows; in brackets the central 95 % of a bootstrap of the differences by row")
+    console.print(
+        "means over the held-out rows; in brackets the central 95 % of a bootstrap of the differences by row;"
+    )
+    console.print("shows: the difference that so many rows show in 80 of 100 runs")

@@ -5,10 +5,12 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tuneline.files import whole_file
 from tuneline.locks import held
 
 NAME = "finetuning.log"
@@ -17,7 +19,7 @@ OLD_FILES = 5  # finetuning.log.1 is the youngest
 MOST_SIGNS = 1000  # of a text; an error may quote all that was sent
 INPUTS = "TUNELINE_LOG_INPUTS"  # 1: texts of an application are written too
 TEXTS = frozenset("input inputs output outputs text prompt messages answer summary source reference content".split())
-SECRET = re.compile(r".+_API_KEY|HF_TOKEN|TUNELINE_TOKEN")
+SECRET = re.compile(r".+_API_KEY|HF_TOKEN|TUNELINE_TOKEN|TUNELINE_HMAC_\w+")
 
 
 def log_event(folder: Path, event: str, **fields: Any) -> None:
@@ -55,8 +57,22 @@ def format_event(event: str, fields: dict[str, Any], hidden: list[str], inputs: 
     return json.dumps({"time": now, "event": event, **clean(fields)}) + "\n"
 
 
+def drop_events(folder: Path, gone: Callable[[str], bool]) -> int:
+    """Takes the events out of the log of which `gone` is true, given the line; how many."""
+    count = 0
+    with held(folder / f".{NAME}.lock", waiting=lambda: None):
+        for path in sorted(folder.glob(f"{NAME}*")):
+            lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
+            kept = [line for line in lines if not gone(line)]
+            if len(kept) < len(lines):
+                count += len(lines) - len(kept)
+                with whole_file(path) as part:
+                    part.write_text("".join(kept), encoding="utf-8")
+    return count
+
+
 def secrets(root: Path) -> list[str]:
-    """The values of *_API_KEY, HF_TOKEN and TUNELINE_TOKEN in the environment and in `root`/.env, longest first.
+    """The values of the environment and of `root`/.env whose names are of a SECRET, longest first.
 
     Whatever .env holds, it ends no run.
     """

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tuneline.feedback.gate_settings import SAMPLES, read_gate_settings
 from tuneline.files import whole_file, write_json
 from tuneline.locks import held
-from tuneline.retraining.checkout import as_author, commit_all, git_environment, make_checkout
+from tuneline.retraining.checkout import as_author, commit_all, git, git_environment, make_checkout
 
 LOCK = Path(".tuneline/run.lock")
 CHECKOUT, RESULT, ORDER = "checkout", "result.json", "order.json"
@@ -96,7 +96,7 @@ def execute(root: Path, folder: Path) -> Result:
         checkout = folder / CHECKOUT
         make_checkout(root, checkout, order.commit, order.name)
         options = eval_options(checkout, order)
-        shutil.copyfile(folder / SAMPLES, checkout / options["recipe"] / "source" / SAMPLES)
+        place_samples(checkout, folder / SAMPLES, options["recipe"] / "source" / SAMPLES)
         run_pipeline(checkout, order, lock)
         comparison = compare_with_served(root, checkout, order, options)
         comparison["spend_usd"] += pipeline_spend(checkout, order.adapter, options["recipe"].name)
@@ -114,6 +114,21 @@ def execute(root: Path, folder: Path) -> Result:
         )
         write_json(folder / RESULT, result.model_dump())
         return result
+
+
+def place_samples(checkout: Path, samples: Path, to: Path) -> None:
+    """Puts the samples where the recipe reads them, tracked by DVC: git never has an application's texts.
+
+    Committed at once, since `dvc exp run` would take up again what git had there.
+    """
+    from dvc.repo import Repo
+
+    git(checkout, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", str(to))
+    (checkout / to).unlink(missing_ok=True)  # a link into the cache, where DVC makes such
+    shutil.copyfile(samples, checkout / to)
+    with Repo(str(checkout)) as repo:
+        repo.add(str(checkout / to))
+    commit_all(checkout, f"{to}: the samples of a run, in DVC")
 
 
 def eval_options(checkout: Path, order: Order) -> dict[str, Any]:
@@ -148,8 +163,8 @@ def compare_with_served(root: Path, checkout: Path, order: Order, options: dict[
 
     previous = served_version(root, order.adapter)
     served = root / "served" / order.adapter / previous if previous else None
-    measure = read_gate_settings(checkout).measure
-    return {"previous": previous, **compare(checkout, order.adapter, served, measure, options)}
+    gate = read_gate_settings(checkout)
+    return {"previous": previous, **compare(checkout, order.adapter, served, gate, options)}
 
 
 def pipeline_spend(checkout: Path, *names: str) -> float:

@@ -72,7 +72,7 @@ def due_run(root: Path, store: Store, task: str, gate: GateSettings, say: Callab
     run = store.last_run(task)
     failed = run is not None and run.attempts > 0 and run.state not in (PROMOTED, KEPT)
     if failed and run.state == FAILED and head(root) == run.base_commit:
-        more = run.upto + gate.min_new_samples - store.accepted(task)
+        more = gate.min_new_samples - store.accepted_after(task, run.upto)
         if more > 0:
             why = f"run {run.number} failed {run.attempts} times ({run.reason})"
             say(f"{why}; the next one waits for {more} more samples or another commit")
@@ -86,7 +86,7 @@ def due_run(root: Path, store: Store, task: str, gate: GateSettings, say: Callab
     if run := store.open_run(task, head(root), gate.min_new_samples):
         log_event(root / LOGS, "run_opened", task=task, run=run.number, after=run.after, upto=run.upto)
         return run
-    new = store.accepted(task) - store.watermark(task)
+    new = store.accepted_after(task, store.watermark(task))
     say(f"{new} of {gate.min_new_samples} new accepted samples for {task}")
     return None
 
@@ -117,20 +117,21 @@ def check_commit(root: Path, task: str, gate: GateSettings) -> None:
 
 def carry_out(root: Path, store: Store, run: Run, gate: GateSettings, runner: str, say: Callable[[str], None]) -> bool:
     """Sees an open run to its end, or counts a failed attempt: then False."""
-    order, folder = prepare(root, store, run, gate.adapter(run.task))
     if is_edited(root, "params.yaml"):
         say(EDITED)
-    say(f"run {order.name} on {order.samples} samples, {run.upto - run.after} of them new; log: {folder / 'log.txt'}")
-    log_event(root / LOGS, "run_started", task=run.task, run=run.number, runner=runner, samples=order.samples)
-    started = time.time()
+    name, started = run_name(run), time.time()
     try:
+        order, folder = prepare(root, store, run, gate.adapter(run.task))
+        new = store.accepted_after(run.task, run.after) - store.accepted_after(run.task, run.upto)
+        say(f"run {name} on {order.samples} samples, {new} of them new; log: {folder / 'log.txt'}")
+        log_event(root / LOGS, "run_started", task=run.task, run=run.number, runner=runner, samples=order.samples)
         result = start_against_served(root, folder, order, runner, say)
         version, previous = conclude(root, folder, order, result), result.previous
     except click.ClickException as error:
         failed = store.fail_run(run.number, error.message, gate.attempts, time.time() - started)
         log_event(root / LOGS, "run_failed", task=run.task, run=run.number, attempt=failed.attempts, why=error.message)
         then = "" if failed.state == FAILED else f"; {when_again(gate.retry_minutes)}"
-        say(f"run {order.name}: attempt {failed.attempts} of {gate.attempts} failed: {error.message}{then}")
+        say(f"run {name}: attempt {failed.attempts} of {gate.attempts} failed: {error.message}{then}")
         return False
     state = PROMOTED if version else KEPT
     done = (result.commit, result.reason, result.figures, result.seconds, result.spend_usd)
@@ -140,8 +141,12 @@ def carry_out(root: Path, store: Store, run: Run, gate: GateSettings, runner: st
         commit=result.commit, why=result.reason, seconds=result.seconds, usd=result.spend_usd,
     )  # fmt: skip
     what = f"promoted to {order.adapter} {version}" if version else f"kept back, {previous or 'the base'} stays"
-    say(f"run {order.name}: {what}; {result.reason}; {result.seconds:.0f} s")
+    say(f"run {name}: {what}; {result.reason}; {result.seconds:.0f} s")
     return True
+
+
+def run_name(run: Run) -> str:
+    return f"{run.task}-{run.number:04d}"
 
 
 def prepare(root: Path, store: Store, run: Run, adapter: str) -> tuple[Order, Path]:
@@ -151,7 +156,7 @@ def prepare(root: Path, store: Store, run: Run, adapter: str) -> tuple[Order, Pa
     """
     from tuneline.feedback.snapshot import write_snapshot
 
-    folder = root / RUNS / f"{run.task}-{run.number:04d}"
+    folder = root / RUNS / run_name(run)
     count = write_snapshot(store, run.task, folder / SAMPLES, run.upto)
     commit = head(root) if run.attempts else run.base_commit
     return write_order(folder, run.task, adapter, commit, None, count), folder

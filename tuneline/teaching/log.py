@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +64,7 @@ class AnswerLog:
                     break
                 if key := _key_of(line):
                     self.places.setdefault(key, (number, offset))
-                else:
+                elif line.strip():  # what was there is not blanked
                     self.passed_over.append(f"{path}, line {count}")
                 offset += len(line)
         self.read[path] = offset
@@ -79,7 +79,10 @@ class AnswerLog:
         place = self.places.get(bytes.fromhex(key))
         if place is None:
             return None
-        record = json.loads(_line_at(self.segments[place[0]], place[1]))
+        line = _line_at(self.segments[place[0]], place[1])
+        if not line.strip():  # blanked since
+            return None
+        record = json.loads(line)
         return Answer(**{name: record[name] for name in Answer.__dataclass_fields__})
 
     def add(self, key: str, answer: Answer) -> None:
@@ -135,7 +138,8 @@ class AnswerLog:
         """Every answer's line once, by key."""
         for key in sorted(self.places):
             number, offset = self.places[key]
-            yield _line_at(self.segments[number], offset)
+            if (line := _line_at(self.segments[number], offset)).strip():
+                yield line
 
 
 class Claims:
@@ -161,6 +165,42 @@ class Claims:
 
     def close(self) -> None:
         os.close(self.file)
+
+
+def blank(folder: Path, gone: Callable[[str, str], bool]) -> int:
+    """Writes blanks over the answers of which `gone`, given key and text, is true: how many.
+
+    Each lies where it lay, since other processes know the places of those behind it. A line that is no answer is asked
+    about whole, without a key. Killed in the middle of a line, it is completed by the next call.
+    """
+    count = 0
+    for path in sorted(folder.glob("*.jsonl")):
+        offset, lines = 0, path.read_bytes().splitlines(keepends=True)
+        with path.open("r+b") as segment:
+            for line in lines:
+                said = line.rstrip(b"\n")
+                if said.strip() and (said.startswith(b" ") or gone(*_told(said))):
+                    os.pwrite(segment.fileno(), b" " * len(said), offset)
+                    count += 1
+                offset += len(line)
+            os.fsync(segment.fileno())
+    return count
+
+
+def thin(path: Path, gone: Callable[[str, str], bool]) -> int:
+    """The same for a snapshot, which nobody appends to: their lines go. How many."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if not gone(*_told(line.rstrip(b"\n")))]
+    if len(kept) < len(lines):
+        with whole_file(path) as part:
+            part.write_bytes(b"".join(kept))
+    return len(lines) - len(kept)
+
+
+def _told(line: bytes) -> tuple[str, str]:
+    if key := _key_of(line):
+        return key.hex(), json.loads(line)["text"]
+    return "", line.decode("utf-8", "replace")
 
 
 KINDS = {

@@ -8,22 +8,20 @@ from recipes.french_admin.offline import answer as judge
 from recipes.french_admin.offline import asked_facts, behavior_of, invented, needless_facts
 from tuneline.rows import visible
 
-JUDGED = Path(__file__).parent / "judged_answers.jsonl"
+LABELLED = Path(__file__).parents[3] / "recipes/french_admin/judge/labelled.jsonl"
 
 
-def held_out():
-    rows = [json.loads(line) for line in JUDGED.read_text(encoding="utf-8").splitlines()]
-    return [row for row in rows if row["held_out"]]
+def labelled():
+    lines = [json.loads(line) for line in LABELLED.read_text(encoding="utf-8").splitlines()]
+    return [{**line["row"]["fields"], "said": line["answer"], **line["labels"]} for line in lines]
 
 
 def agreement(rows):
     """(share of equal behaviours, micro-F1 of the facts asked for, share of equal inventions)."""
-    behaviors = [behavior_of(row["answer"]) == row["behavior"] for row in rows]
-    given = {
-        (place, fact) for place, row in enumerate(rows) for fact in asked_facts(row["answer"], row["missing_info"])
-    }
+    behaviors = [behavior_of(row["said"]) == row["kind"] for row in rows]
+    given = {(place, fact) for place, row in enumerate(rows) for fact in asked_facts(row["said"], row["missing_info"])}
     wanted = {(place, fact) for place, row in enumerate(rows) for fact in row["asked"]}
-    claims = [bool(invented(row["answer"], row["question"], row["reference"])) == bool(row["invented"]) for row in rows]
+    claims = [bool(invented(row["said"], row["question"], row["answer"])) == row["hallucination_rate"] for row in rows]
     f1 = 2 * len(given & wanted) / (len(given) + len(wanted))
     return sum(behaviors) / len(rows), f1, sum(claims) / len(rows)
 
@@ -191,7 +189,7 @@ def test_another_judge_is_refused():
 
 
 def test_agreement_with_hand_labels_that_the_rules_were_not_made_on():
-    behavior, facts, claims = agreement(held_out())
+    behavior, facts, claims = agreement(labelled())
     assert behavior >= 0.75
     assert facts >= 0.65
     assert claims >= 0.9

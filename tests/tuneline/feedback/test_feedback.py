@@ -80,10 +80,10 @@ def judgement(overall: float, **other: Any) -> Judgement:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, token: str = "") -> Iterator[Api]:
+def serving(folder: Path, token: str = "", **more: Any) -> Iterator[Api]:
     """The server on a free port, in a thread."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-    app = create_app(Settings(folder / "feedback.sqlite", token, folder / "served"))
+    app = create_app(Settings(folder / "feedback.sqlite", token, folder / "served", **more))
     server = uvicorn.Server(configure(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -208,6 +208,8 @@ def test_metrics_are_those_of_the_database(tmp_path: Path) -> None:
         ({"output": "\ufdd1"}, "output"),
         ({"input": 7}, "input"),
         ({"input": "x" * 200_001}, "200000"),
+        ({"output": "x" * 50_001}, "50000"),
+        ({"model": "x" * 201}, "200"),
         ({"model": None}, "model"),
         ({"meta": [1]}, "meta"),
         ({"meta": {"a": "x" * 17_000}}, "16384"),
@@ -225,6 +227,13 @@ def test_what_is_no_sample_is_refused_whole(tmp_path: Path, wrong: dict[str, Any
         assert api.ask("/samples", [])[0] == 400
         assert api.ask("/samples", [body(n, input=f"text {n}") for n in range(1001)])[0] == 400
     assert kept(tmp_path) == []
+
+
+def test_what_is_as_long_as_may_be_is_kept(tmp_path: Path) -> None:
+    with serving(tmp_path) as api:
+        assert api.ask("/samples", body(input="é" * 200_000, output="é" * 50_000, model="é" * 200))[0] == 200
+        assert api.ask("/samples", [body(n) for n in range(1000)])[0] == 200
+    assert len(kept(tmp_path)) == 1001
 
 
 def hostile_bodies(rng: random.Random) -> list[bytes]:
@@ -321,10 +330,15 @@ def test_without_a_token_only_this_machines_names_are_answered(tmp_path: Path) -
     assert len(kept(tmp_path)) == 1
 
 
-# Texts as long as the schema allows take schemathesis its time: they are sent once, with a token, which adds an answer.
+# Texts as long as the schema allows take schemathesis its time: `make test` draws some requests with a token, which
+# adds an answer, and `make soak` sends those at every limit.
 @pytest.mark.parametrize(
     ("token", "chosen", "tested"),
-    [("a-secret", ["--phases", "coverage,fuzzing"], 4), ("", ["--phases", "fuzzing", "--include-method", "GET"], 3)],
+    [
+        ("a-secret", ["--phases", "fuzzing", "--max-examples", "4"], 4),
+        ("", ["--phases", "fuzzing", "--max-examples", "10", "--include-method", "GET"], 3),
+        pytest.param("a-secret", ["--phases", "coverage,fuzzing"], 4, marks=pytest.mark.soak),
+    ],
 )
 def test_the_server_keeps_what_its_openapi_document_says(
     tmp_path: Path, token: str, chosen: list[str], tested: int
@@ -333,7 +347,7 @@ def test_the_server_keeps_what_its_openapi_document_says(
     expected = "[checks]\npositive_data_acceptance.expected-statuses = [200, 404]\n"
     (tmp_path / "schemathesis.toml").write_text(expected, encoding="utf-8")
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", "--checks", "all", "--seed", "1"]
-    command += ["--max-examples", "10", *chosen, "--suppress-health-check", "all"]
+    command += [*chosen, "--suppress-health-check", "all"]
     command += ["--warnings", "off", *(["--header", f"Authorization: Bearer {token}"] if token else [])]
     with serving(tmp_path, token) as api:
         done = subprocess.run(

@@ -1,5 +1,6 @@
 """The commands beside the pipeline: what a run will ask, weak topics, and the shared log of answers."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from tests.conftest import ENVIRONMENT, ROOT
 from tests.servers.scripted_server import Scripted, scripted
@@ -29,19 +30,16 @@ ANEW = '{"question": "une question nouvelle", "answer": "une réponse"}'
 QUESTIONS = [f"question numéro {n}" for n in range(10)]
 
 
-def tuneline(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tuneline.cli", *words],
-        cwd=folder,
-        env={**ENVIRONMENT, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-    )
+def tuneline(folder: Path, *words: str) -> Result:
+    with contextlib.chdir(folder):
+        return CliRunner().invoke(main, words, env={"COLUMNS": "120", "DVC_ROOT": None})
 
 
-def shell(folder: Path, *words: str) -> None:
-    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+def shell(folder: Path, *words: str) -> str:
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 # plan
@@ -97,15 +95,15 @@ def test_the_command_reads_what_dvc_would_run(tmp_path: Path) -> None:
     shell(tmp_path, "git", "init", "-q")
     shell(tmp_path, "dvc", "init", "-q")
     done = tuneline(tmp_path, "plan", "r")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert done.stderr == "Error: rows.jsonl is not there yet; run `dvc repro extract@r` first\n"
     source_rows(tmp_path / "rows.jsonl", QUESTIONS)
     done = tuneline(tmp_path, "plan", "r")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     line = next(line for line in done.stdout.splitlines() if "each" in line)
     assert [cell.strip() for cell in line.strip("│ ").split("│")][:4] == ["each", "10", "0", "10"]
     done = tuneline(tmp_path, "plan", "s")
-    assert (done.returncode, done.stderr) == (1, "Error: dvc.yaml has no stage sdg@s; there is one for r\n")
+    assert (done.exit_code, done.stderr) == (1, "Error: dvc.yaml has no stage sdg@s; there is one for r\n")
 
 
 # focus
@@ -198,9 +196,8 @@ def clone(folder: Path, remote: Path) -> Path:
 
 
 def answers(folder: Path, word: str) -> str:
-    done = tuneline(folder, "answers", word)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """By a process of its own: DVC remembers what it has seen of a path, whichever clone's it was."""
+    return shell(folder, sys.executable, "-m", "tuneline.cli", "answers", word)
 
 
 def test_two_clones_unite_their_answers_and_overwrite_none(tmp_path: Path) -> None:
@@ -224,7 +221,7 @@ def test_nothing_to_push_and_nothing_to_pull_are_one_line(tmp_path: Path) -> Non
     alone = clone(tmp_path / "alone", tmp_path / "remote")
     for word in ("push", "pull"):
         done = tuneline(alone, "answers", word)
-        assert done.returncode == 1
+        assert done.exit_code == 1
         assert done.stderr.startswith("Error: ")
         assert len(done.stderr.splitlines()) == 1
     assert not (alone / "answers.dvc").exists()

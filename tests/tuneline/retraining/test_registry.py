@@ -272,7 +272,7 @@ def test_the_commands(copy: Project) -> None:
     assert "in service" in next(line for line in listed.splitlines() if "v0.2.0" in line and "0.300" in line)
     copy.run("git", "tag", "other@v0.1.0")  # of a commit that no run has made
     listed = tuneline("models", "list").stdout
-    assert next(line for line in listed.splitlines() if "other@v0.1.0" in line).count("–") == 4
+    assert next(line for line in listed.splitlines() if "other@v0.1.0" in line).count("–") == 5
     assert max(map(len, listed.splitlines())) <= 100
     assert tuneline("models", "show", NAME).stdout == "# card of summarization-0002\n"
     assert tuneline("models", "show", f"{NAME}@v0.1.0").stdout == "# card of summarization-0001\n"

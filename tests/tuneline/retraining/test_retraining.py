@@ -17,12 +17,24 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from pyarrow.parquet import read_table
 
 from tests.conftest import ENVIRONMENT, ROOT, Project
-from tests.retraining import HALF, RIGHT, TASK, accept, begin_watch, command, processes_below, retraining_project, watch
+from tests.retraining import (
+    HALF,
+    RIGHT,
+    TASK,
+    accept,
+    begin_watch,
+    command,
+    processes_below,
+    retraining_project,
+    watch,
+)
+from tests.stubs import stub_models
 from tuneline.feedback.gate_settings import read_gate_settings
 from tuneline.feedback.recording import NotRecorded, record
-from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Store, database
+from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Run, Store, database
 from tuneline.files import write_jsonl
 from tuneline.locks import held
 from tuneline.measuring.bootstrap import paired_interval
@@ -33,12 +45,14 @@ from tuneline.retraining.checkout import RUNS
 from tuneline.retraining.commands import watch as watch_command
 from tuneline.retraining.events import secrets
 from tuneline.retraining.execute import LOCK, RESULT, Order, Result
+from tuneline.retraining.finetuning import finetune_model, read_pairs
 from tuneline.retraining.promotion import compare, decide, means
 from tuneline.retraining.registry import served_version, versions
 from tuneline.retraining.runner import choose, docker_command, last_words, local_command
 from tuneline.retraining.watch import check_commit, due_run, start_against_served
 
 NAME = "summaries"
+GATE = read_gate_settings(ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +77,22 @@ def copy(promoted: Project, tmp_path: Path) -> Project:
     return Project(root)
 
 
+def stub_stages(project: Project) -> None:
+    """Commits stages that load no model: what a run trains is the version in service, and answers RIGHT."""
+    stub_models(project, project.root / f"served/{NAME}/v0.1.0")
+    project.run("git", "commit", "-qam", "stubs")
+
+
 def runs(project: Project) -> list:
     with Store(database(project.root)) as store:
         return list(store.runs())
+
+
+def samples_of(project: Project, run: Run) -> str:
+    """As a run's commit has them, out of DVC's cache."""
+    place = f"{run.commit_id}:recipes/{NAME}/source/samples.jsonl.dvc"
+    oid = yaml.safe_load(project.run("git", "show", place).stdout)["outs"][0]["md5"]
+    return (project.root / ".dvc/cache/files/md5" / oid[:2] / oid[2:]).read_text("utf-8")
 
 
 def whole_current(project: Project) -> str | None:
@@ -136,12 +163,14 @@ def evaluated(tmp_path: Path) -> dict:
         {"base": {"rouge_l": low, "other": None}, "tuned": {"rouge_l": low + 0.2, "other": 1}} for low in (0.1, 0.4)
     ]
     write_jsonl(tmp_path / "predictions.jsonl", ({"id": str(n), "figures": one} for n, one in enumerate(figures)))
+    write_jsonl(tmp_path / "test.jsonl", ({"id": str(n)} for n in range(2)))
     (tmp_path / "report.json").write_text(json.dumps({"judge": "offline", "judge_spend": {"usd": 0.25}}))
-    return {"predictions": Path("predictions.jsonl"), "report": Path("report.json"), "samples": 100, "seed": 0}
+    paths = {name: Path(name if name == "recipe" else f"{name}.jsonl") for name in ("predictions", "test", "recipe")}
+    return {**paths, "report": Path("report.json"), "samples": 100, "seed": 0}
 
 
 def test_the_first_version_is_compared_with_the_base(tmp_path: Path, evaluated: dict) -> None:
-    found = compare(tmp_path, NAME, None, "rouge_l", evaluated)
+    found = compare(tmp_path, NAME, None, GATE, evaluated)
     assert (found["rows"], found["judge"], found["against"], found["spend_usd"]) == (2, "offline", "base", 0.25)
     assert {side: figures["rouge_l"]["mean"] for side, figures in found["sides"].items()} == {"base": 0.25, "new": 0.45}
     assert "other" not in found["sides"]["base"]
@@ -151,7 +180,7 @@ def test_the_first_version_is_compared_with_the_base(tmp_path: Path, evaluated: 
 
 def test_a_measure_that_the_figures_lack_is_told(tmp_path: Path, evaluated: dict) -> None:
     with pytest.raises(click.ClickException, match="no slot_f1 among the figures; there are rouge_l, other"):
-        compare(tmp_path, NAME, None, "slot_f1", evaluated)
+        compare(tmp_path, NAME, None, GATE.model_copy(update={"measure": "slot_f1"}), evaluated)
 
 
 def test_the_container_gets_the_same_command(tmp_path: Path) -> None:
@@ -387,8 +416,10 @@ def test_the_users_checkout_is_left_alone(promoted: Project) -> None:
 def test_the_commit_of_a_version_has_what_it_is_made_of(promoted: Project) -> None:
     (run,) = runs(promoted)
     shown = promoted.run("git", "show", f"{run.commit_id}:registry/{NAME}/card.md").stdout
-    samples = promoted.run("git", "show", f"{run.commit_id}:recipes/{NAME}/source/samples.jsonl").stdout
+    samples = samples_of(promoted, run)
     assert f"samples: 9 accepted ones, SHA-256 `{hashlib.sha256(samples.encode()).hexdigest()}`" in shown
+    listed = promoted.run("git", "ls-tree", "--name-only", run.commit_id, f"recipes/{NAME}/source/").stdout
+    assert "source/samples.jsonl.dvc\n" in listed and "source/samples.jsonl\n" not in listed
     assert "parent version: none, so the base" in shown and "promoted: yes" in shown
     rows = [json.loads(line) for line in samples.splitlines()]
     assert len({row["id"] for row in rows}) == len(rows) == 9
@@ -401,6 +432,27 @@ def test_events_are_logged_without_texts(promoted: Project) -> None:
     assert HALF not in log
 
 
+def test_a_sample_of_a_version_is_forgotten(copy: Project) -> None:
+    """Of a real run: no file of the checkout and no object of git has it, and the version is served as before."""
+    with Store(database(copy.root)) as store:
+        gone = next(store.accepted_samples(TASK, 4))
+    said = copy.run(*command("feedback", "forget", "--id", gone.key, "--yes")).stdout
+    assert f"{NAME} v0.1.0 has learned from them and is in service" in said and "filter-branch" not in said
+    assert f"can no longer be made again from their data, though they serve: {NAME} v0.1.0" in said
+    assert not [path for path in copy.root.rglob("*") if path.is_file() and gone.input.encode() in path.read_bytes()]
+    every = subprocess.run(
+        ["git", "cat-file", "--batch", "--batch-all-objects"], cwd=copy.root, stdout=subprocess.PIPE, check=True
+    ).stdout
+    assert gone.input.encode() not in every
+    listings = (json.loads(path.read_text("utf-8")) for path in copy.root.glob(".dvc/cache/files/md5/*/*.dir"))
+    tokens = [one["md5"] for listing in listings for one in listing if one["relpath"] == "train.parquet"]
+    cache = copy.root / ".dvc/cache/files/md5"
+    assert tokens and not any((cache / one[:2] / one[2:]).exists() for one in tokens)
+    assert whole_current(copy) == "v0.1.0"
+    accept(copy, [RIGHT] * 2, seed=2)
+    assert "2 of 8 new accepted samples" in watch(copy)
+
+
 def test_no_run_before_enough_new_samples(copy: Project) -> None:
     accept(copy, [RIGHT] * 7, seed=2)
     assert "7 of 8 new accepted samples for summarization" in watch(copy)
@@ -409,11 +461,16 @@ def test_no_run_before_enough_new_samples(copy: Project) -> None:
 
 @pytest.mark.parametrize("kills", [pytest.param(1, id="short"), pytest.param(20, marks=pytest.mark.soak, id="soak")])
 def test_killed_at_random_moments_one_run_a_watermark(kills: int, copy: Project, tmp_path: Path) -> None:
-    """Two watchers, their runs, and the server that takes samples: any of them is killed, at any moment."""
+    """Two watchers, their runs, and the server that takes samples: any of them is killed, at any moment.
+
+    Real trainings are killed in the long one.
+    """
     rng = random.Random(kills)
     started = time.monotonic()
     copy.run(*command("--help"))
     unit = max(time.monotonic() - started, 0.2)
+    if kills == 1:
+        stub_stages(copy)
     accept(copy, [RIGHT] * 24, seed=100)
     watchers = [begin_watch(copy) for _ in range(2)]
     server = Server(copy, tmp_path / "port")
@@ -459,7 +516,7 @@ def test_killed_at_random_moments_one_run_a_watermark(kills: int, copy: Project,
     for run in found:
         name = f"{TASK}-{run.number:04d}"
         assert copy.run("git", "rev-parse", f"{RUNS}/{name}").stdout.strip() == run.commit_id
-        samples = copy.run("git", "show", f"{run.commit_id}:recipes/{NAME}/source/samples.jsonl").stdout.splitlines()
+        samples = samples_of(copy, run).splitlines()
         assert len({json.loads(line)["id"] for line in samples}) == len(samples) == run.upto
     promotions = [run.version for run in found if run.state == PROMOTED]
     assert promotions[:2] == ["v0.1.0", "v0.2.0"]
@@ -541,7 +598,10 @@ def test_a_failed_run_says_why_and_is_tried_again(tmp_path: Path) -> None:
     assert project.run("git", "tag", "--list").stdout == ""
 
 
-def test_finetune_model_is_one_run_on_ones_own_rows(copy: Project, tmp_path: Path) -> None:
+def test_finetune_model_is_one_run_on_ones_own_rows(
+    copy: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub_stages(copy)
     rows = tmp_path / "rows.jsonl"
     texts = [f"{one} {word} and the {word} of {one}s" for one in ("king", "poet", "cook") for word in ("hat", "pen")]
     write_jsonl(rows, ({"input": text, "output": HALF} for text in texts))
@@ -551,18 +611,18 @@ def test_finetune_model_is_one_run_on_ones_own_rows(copy: Project, tmp_path: Pat
         "print(json.dumps(asyncio.run(finetune_model_async(*sys.argv[1:]))))"
     )
     out = tmp_path / "adapter"
-    words = (sys.executable, "-c", code, TASK, str(rows), "models/small", str(out))
-    figures = json.loads(copy.run(*words).stdout)
+    figures = json.loads(copy.run(sys.executable, "-c", code, TASK, str(rows), "models/small", str(out)).stdout)
     assert list(figures["sides"]) == ["base", "previous", "new"]
     assert read_adapter(out).base == Path("models/small") and (out / WEIGHTS).is_file()
+    assert read_table(out / "train.parquet").num_rows == len(texts)
     assert len(runs(copy)) == len(versions(copy.root, NAME)) == 1  # nothing is registered
-    wrong = copy.run(*words[:-1], str(tmp_path), check=False)
-    assert wrong.returncode != 0 and "no trained adapter" in wrong.stderr and rows.is_file()
+    monkeypatch.setenv("DVC_ROOT", str(copy.root))
+    with pytest.raises(click.ClickException, match="no trained adapter"):
+        finetune_model(TASK, rows, "models/small", tmp_path)
+    assert rows.is_file()
 
 
 def test_finetune_model_refuses_what_it_cannot_use(promoted: Project, tmp_path: Path) -> None:
-    from tuneline.retraining.finetuning import finetune_model, read_pairs
-
     path = tmp_path / "rows.jsonl"
     write_jsonl(path, [{"input": "a", "output": "b"}, {"input": "a"}, {"input": " ", "output": "b"}])
     with path.open("a") as rows:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,7 @@ def test_a_run_killed_while_it_waits_finds_its_batch_again(provider: str, tmp_pa
         ) as process:
             while not any(batch["polls"] for batch in list(server.batches.values())):
                 assert process.poll() is None
+                time.sleep(0.02)
             os.kill(process.pid, signal.SIGKILL)
         (record,) = records(tmp_path)
         assert logged(tmp_path) == []

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -554,6 +555,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_stood(provider: str, how: signal
         ) as process:
             while server.stats()["answered"] < 6:
                 assert process.poll() is None
+                time.sleep(0.02)
             process.send_signal(how)
             err = process.communicate()[1]
         assert process.returncode != 0

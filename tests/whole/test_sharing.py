@@ -1,0 +1,69 @@
+"""What one clone shares, another has: no stage runs again there, and no answer is paid again."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ENVIRONMENT, Project, copy_project
+from tuneline.teaching.log import Answer, AnswerLog
+
+
+@pytest.fixture
+def shared(ran_project: Project, tmp_path: Path) -> Project:
+    """The small copy that has run, one that may be changed."""
+    root = tmp_path / "mine"
+    shutil.copytree(ran_project.root, root, symlinks=True)
+    return Project(root)
+
+
+def tell(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**ENVIRONMENT, "DVC_ROOT": str(project.root), "PYTHONPATH": str(project.root)}
+    command = ["python", "-m", "tuneline.cli", *words]
+    return subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
+
+
+def test_a_clone_fetches_what_was_shared_and_runs_nothing(shared: Project, tmp_path: Path) -> None:
+    remote = tmp_path / "a remote"
+    done = tell(shared, "share")
+    assert done.returncode == 1 and "dvc remote add --default storage" in done.stderr and "Traceback" not in done.stderr
+    shared.run("dvc", "remote", "add", "--default", "storage", str(remote))
+    with AnswerLog(shared.root / ".tuneline/answers/openai-m") as log:
+        log.add("0" * 64, Answer("{}", "stop", 1, 1, 0.1, "m"))
+    done = tell(shared, "share")
+    assert done.returncode == 0, done.stderr
+    assert "openai-m: 1 answers" in done.stdout and "and the log of answers" in done.stdout
+    assert "answers.dvc" in done.stderr and ".dvc/config" in done.stderr
+    shared.run("git", "add", "-A")
+    shared.run("git", "commit", "-qm", "shared")
+
+    clone = Project(tmp_path / "theirs")
+    shared.run("git", "clone", "-q", str(shared.root), str(clone.root))
+    done = tell(clone, "fetch")
+    assert done.returncode == 0, done.stderr
+    assert "openai-m: 1 answers more" in done.stdout and "not in the remote" not in done.stderr
+    assert clone.repro() == []
+
+    # Half of it is lost on the way: that is told, and the rest is there.
+    adapter = next((clone.root / "adapters").iterdir())
+    for path in ("adapters", "data", ".dvc/cache"):
+        shutil.rmtree(clone.root / path)
+    weights = shared.root / "adapters" / adapter.name / "adapter_model.safetensors"
+    size = weights.stat().st_size
+    for held in [path for path in remote.rglob("*") if path.is_file() and path.stat().st_size == size]:
+        held.chmod(0o644)
+        held.unlink()
+    done = tell(clone, "fetch")
+    assert done.returncode == 0, done.stderr
+    assert f"not in the remote: adapters/{adapter.name}" in done.stderr and "`make repro` makes them" in done.stderr
+    assert (clone.root / "data/query_json/curate.jsonl").is_file()
+
+
+def test_without_a_remote_or_a_run_a_line_says_what_to_do(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "new")
+    done = tell(project, "fetch")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "dvc remote add --default" in done.stderr
+    assert os.fspath(tmp_path) not in done.stderr
