@@ -223,7 +223,8 @@ def focus(recipe: str, adapter: str | None, most: int) -> None:
 
 
 COMMANDS = (
-    adapter_commands, answers, diff, experiments, export, feedback, fetch, instructions, judge, models, serve, share, watch,
+    adapter_commands, answers, diff, experiments, export, feedback, fetch, instructions, judge, models, serve, share,
+    watch,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -1,5 +1,6 @@
 """An adapter folder → a folder in the form of another tool, with its card, its hashes and what it answers."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -234,10 +235,7 @@ def _texts(source: Source) -> Iterator[str]:
 
 
 def _mlx(source: Source, wish: Wish, out: Path) -> Made:
-    try:
-        from tuneline.exporting.mlx import BASE, write_mlx
-    except ImportError:
-        raise click.ClickException("the mlx form is not in this version: take --to peft") from None
+    from tuneline.exporting.mlx import BASE, write_mlx
     from tuneline.exporting.mlx_answers import Mlx
 
     write_mlx(source.folder, source.base, out)
@@ -313,7 +311,8 @@ def _ollama_form(source: Source, raw: bool) -> Form:
 
 
 def _mlx_form(source: Source) -> Form:
-    asked = (
-        "mlx_lm.generate --model base --adapter-path . --system-prompt \"$(cat system.md)\" --prompt 'your question'"
-    )
+    preamble = source.chat.preamble
+    system = ' --system-prompt "$(cat system.md)"' if preamble.system else ""
+    prompt = shlex.quote(f"{preamble.prefix}\n\nyour question" if preamble.prefix else "your question")
+    asked = f"mlx_lm.generate --model base --adapter-path . --temp 0{system} --prompt {prompt}"
     return Form("mlx", "adapter", "A LoRA adapter of mlx-lm.", asked, "sh")

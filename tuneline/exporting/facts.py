@@ -19,6 +19,7 @@ from tuneline.files import Row
 from tuneline.models.base import Base
 
 Read = Callable[[str], str | None]  # a file of the checkout, or of a commit; None where it has none
+LOCKS = ("dvc.lock", "benchmarks/dvc.lock")
 OWN_CODE = ("stages/", "tuneline/", "data/checks/")
 PATHS = {"tokens", "preamble", "schema", "base", "out", "curves", "summary", "state", "report-to", "processes"}
 
@@ -51,11 +52,10 @@ def read_folder(root: Path) -> Read:
 
 def find_facts(name: str, adapter: Path, base: Base, read: Read, commit: str | None = None) -> Facts:
     licences = {"base": base_licence(base)}
-    stages = (yaml.safe_load(read("dvc.lock") or "") or {}).get("stages", {})
-    train = stages.get(f"train@{name}", {})
-    made = {out["path"]: out.get("md5") for out in train.get("outs", ())}
-    if made.get(f"adapters/{name}") != folder_hash(adapter):
+    stages = _stages_that_made(name, folder_hash(adapter), read)
+    if not stages:
         return Facts(name, licences=licences, commit=commit)
+    train = stages[f"train@{name}"]
     trim = _options(stages.get(f"trim@{name}", {}))
     recipe = Path(trim["recipe"]).name if "recipe" in trim else None
     return Facts(
@@ -72,6 +72,16 @@ def find_facts(name: str, adapter: Path, base: Base, read: Read, commit: str | N
         most=_options(stages.get(f"predict@{name}", {})).get("max-new-tokens"),
         commit=commit,
     )  # fmt: skip
+
+
+def _stages_that_made(name: str, adapter: str, read: Read) -> dict[str, Row]:
+    """Those of the lock by which the adapter of that hash was trained; none where no lock tells of it."""
+    for lock in LOCKS:
+        stages = (yaml.safe_load(read(lock) or "") or {}).get("stages", {})
+        made = {out["path"]: out.get("md5") for out in stages.get(f"train@{name}", {}).get("outs", ())}
+        if made.get(f"adapters/{name}") == adapter:
+            return stages
+    return {}
 
 
 def _hashes(stages: Any) -> dict[str, str]:

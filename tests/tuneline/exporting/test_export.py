@@ -75,7 +75,7 @@ def head(folder: Path) -> tuple[dict, str]:
 def check_sums(folder: Path) -> None:
     lines = (folder / SUMS).read_text("utf-8").splitlines()
     told = dict(reversed(line.split("  ")) for line in lines)
-    there = {path.name for path in folder.iterdir()} - {SUMS}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {SUMS}
     assert set(told) == there
     assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in told.items())
 
@@ -221,7 +221,6 @@ def test_an_adapter_of_four_bits_is_merged_into_the_whole_base(tmp_path: Path, i
     ("words", "told"),
     [
         (("nobody", "--to", "peft"), "dock"),
-        (("dock", "--to", "mlx"), "peft"),
         (("recipes", "--to", "peft"), "no adapter"),
     ],
 )
@@ -248,6 +247,18 @@ def test_other_classes_are_merged(kind: str, variant: str, tmp_path: Path, monke
     write_test_rows(Path("rows.jsonl"), 2)
     said = run("dock", "--to", "merged", "--test", "rows.jsonl", "--out", "out")
     assert "2 of 2 answers equal" in said
+
+
+# mlx-lm
+
+
+def test_mlx_lm_answers_by_the_export(inside: Path, tmp_path: Path) -> None:
+    said = run("dock", "--to", "mlx", "--out", tmp_path / "out")
+    assert "4 of 4 answers equal" in said and "by mlx-lm" in said and "4 of 4 prompts" in said
+    told, text = head(tmp_path / "out")
+    assert told["library_name"] == "mlx" and '--system-prompt "$(cat system.md)"' in text
+    assert (tmp_path / "out/base/tokenizer.json").is_file()
+    check_sums(tmp_path / "out")
 
 
 # GGUF
