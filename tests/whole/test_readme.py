@@ -16,8 +16,9 @@ from tests.stubs import stub_models, stub_stage
 
 README = (ROOT / "README.md").read_text("utf-8")
 # Said in the README, run elsewhere: the tests themselves, and what wants or is a service (papers, instructions,
-# feedback, the watcher and its models, whose own tests have them on loopback).
-SERVICES = [f"tuneline {name}" for name in ("papers", "succession", "instructions", "feedback", "watch", "models")]
+# feedback, the watcher and its models, the server of answers, whose own tests have them on loopback).
+WORDS = ("papers", "succession", "instructions", "feedback", "watch", "models", "serve")
+SERVICES = [f"tuneline {name}" for name in WORDS]
 ELSEWHERE = ("make test", "make retrain", "tuneline predict --adapter adapters/eli5", *SERVICES)
 ONE_ADAPTER = "dvc exp run -S lora.rank=8 eval@query_json"
 SET_UP = ("-o", ".venv/repro")  # the copy uses this environment as it is
