@@ -1,11 +1,15 @@
 """`tuneline export`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tuneline.exporting.gguf import OUTTYPES
 from tuneline.exporting.merging import DTYPES
+
+if TYPE_CHECKING:
+    from tuneline.exporting.export import Source, Wish
 
 ROWS = 50
 
@@ -50,7 +54,6 @@ def export(
     Rows of its test set are asked on both sides, and what does not answer alike is refused.
     """
     from tuneline.exporting.export import Wish, check_out, open_source
-    from tuneline.exporting.export import export as write
     from tuneline.exporting.facts import find_facts, read_folder
     from tuneline.files import read_jsonl
     from tuneline.models.adapter import read_adapter
@@ -65,8 +68,15 @@ def export(
     found = read_jsonl(test)[:rows] if rows and test.is_file() else []
     missing = f"{test} is not there; `dvc pull {test}` brings it, --test names another"
     source = open_source(folder, root, facts, found, missing)
-    parity = write(source, Wish(form, dtype, outtype, rows, least_equal), out, force)
-    click.echo(f"{out}: {facts.name} as {form}")
+    write_and_tell(source, Wish(form, dtype, outtype, rows, least_equal), out, force)
+
+
+def write_and_tell(source: "Source", wish: "Wish", out: Path, force: bool) -> None:
+    """The export, and how far it answers as the adapter does. Raises click.ClickException as `export` does."""
+    from tuneline.exporting.export import export as write
+
+    parity = write(source, wish, out, force)
+    click.echo(f"{out}: {source.facts.name} as {wish.form}")
     for one in parity:
         most = "none compared" if one.difference is None else f"{one.difference:.4g}"
         click.echo(f"  {one.equal} of {one.rows} answers equal to {one.against}; log-probabilities within {most}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tuneline.exporting.commands import export_options, write_and_tell
 from tuneline.feedback.commands import Telling, database_option, opened
 from tuneline.recipe.tasks import TASKS
 from tuneline.retraining.checkout import find_root
@@ -174,19 +175,12 @@ def list_models() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """The card of NAME, or of NAME@v0.1.0; without a version, of the one in service."""
-    from tuneline.retraining import registry
     from tuneline.retraining.checkout import git
+    from tuneline.retraining.releasing import find_version
 
     root = find_root()
-    name, _, wanted = name.partition("@")
-    listed = registry.versions(root, name)
-    chosen = next((one for one in listed if one.version == wanted), None) if wanted else registry.in_service(listed)
-    if chosen is None:
-        known = ", ".join(f"{name}@{one.version}" for one in listed) or "none"
-        raise click.ClickException(
-            f"{name}{'@' if wanted else ''}{wanted} is no version in the registry; there is {known}"
-        )
-    click.echo(git(root, "show", f"{chosen.commit}:registry/{name}/card.md"))
+    chosen = find_version(root, name)
+    click.echo(git(root, "show", f"{chosen.commit}:registry/{chosen.name}/card.md"))
 
 
 @models.command()
@@ -194,6 +188,10 @@ def show(name: str) -> None:
 @click.option("--to", help="Such as v0.1.0; the version before the one in service without it.")
 def rollback(name: str, to: str | None) -> None:
     """Put an older version of NAME into service, or any with --to."""
+    _into_service(name, to)
+
+
+def _into_service(name: str, to: str | None) -> None:
     from tuneline.retraining import registry
     from tuneline.retraining.events import log_event
 
@@ -201,6 +199,52 @@ def rollback(name: str, to: str | None) -> None:
     before, after = registry.rollback(root, name, to)
     log_event(root / "logs", "rolled_back", adapter=name, previous=before, version=after)
     click.echo(f"{name}: {after} is in service, {before} was")
+
+
+@models.command()
+@click.argument("name")
+def promote(name: str) -> None:
+    """Put NAME@v0.2.0 into service: any version, whatever runs have decided."""
+    adapter, _, version = name.partition("@")
+    if not version:
+        raise click.ClickException(f"which version of {adapter}? Such as {adapter}@v0.1.0; `tuneline models list`")
+    _into_service(adapter, version)
+
+
+@models.command()
+@click.argument("name")
+@export_options
+def export(
+    name: str, form: str, out: Path, dtype: str, outtype: str, rows: int, least_equal: float | None, force: bool
+) -> None:
+    """Write NAME, or NAME@v0.1.0, in the form of another tool; without a version, the one in service.
+
+    It is compared on the test rows that it was measured on.
+    """
+    from tuneline.exporting.export import Wish, check_out, open_source
+    from tuneline.retraining import releasing
+
+    check_out(out, force)
+    root = find_root()
+    version = releasing.find_version(root, name)
+    folder = releasing.version_folder(root, version)
+    facts = releasing.version_facts(root, version, folder)
+    found, missing = releasing.version_rows(root, version, rows) if rows else ([], "")
+    wish = Wish(form, dtype, outtype, rows, least_equal)
+    write_and_tell(open_source(folder, root, facts, found, missing), wish, out, force)
+
+
+@models.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .tar file.")
+def release(name: str, out: Path) -> None:
+    """One file of NAME, or NAME@v0.1.0: the adapter, its card, its commit, data hashes, licences and SHA256SUMS."""
+    from tuneline.retraining.releasing import find_version, write_bundle
+
+    root = find_root()
+    version = find_version(root, name)
+    write_bundle(root, version, out)
+    click.echo(f"{out}: {version.name} {version.version}, {out.stat().st_size / 1e6:.1f} MB")
 
 
 def show_versions(root: Path, listed: dict[str, list]) -> None:

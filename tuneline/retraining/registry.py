@@ -269,7 +269,7 @@ def restore(root: Path, name: str, version: Version) -> None:
         click.echo(f"{folder} is not what was registered as {version.version}: taken anew", err=True)
     try:
         with whole_folder(folder) as part:
-            _copy_from_dvc(root, version.commit, f"adapters/{name}", part)
+            copy_from_dvc(root, version.commit, f"adapters/{name}", part)
             read_adapter(part)
     except click.ClickException:
         raise
@@ -281,7 +281,7 @@ def restore(root: Path, name: str, version: Version) -> None:
         ) from None
 
 
-def _copy_from_dvc(root: Path, commit: str, path: str, to: Path) -> None:
+def copy_from_dvc(root: Path, commit: str, path: str, to: Path) -> None:
     """A folder as a commit has it, out of the cache of `root` or else its remote; nothing is checked out."""
     from dvc.api import DVCFileSystem
     from dvc.repo import Repo

@@ -4,13 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import click
 import pytest
 import yaml
 
-from tests.conftest import ENVIRONMENT, Project
+from tests.conftest import ENVIRONMENT, ROOT, Project
 from tests.retraining import command
 from tuneline.files import write_json
 from tuneline.retraining import registry, watch
@@ -352,3 +353,27 @@ def test_an_identity_where_git_has_none(tmp_path: Path) -> None:
     )  # fmt: skip
     assert said.stdout == "tuneline tuneline@localhost\n"
     assert identity(tmp_path)[0]
+
+
+def test_a_release_is_one_file_of_a_version_and_the_same_bytes_each_time(copy: Project, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "models/tiny", copy.root / "models/tiny")
+    for out in ("a.tar", "b.tar"):
+        said = copy.run(*command("models", "release", f"{NAME}@v0.1.0", "--out", str(tmp_path / out))).stdout
+        assert "summaries v0.1.0" in said
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    with tarfile.open(tmp_path / "a.tar") as bundle:
+        bundle.extractall(tmp_path, filter="data")
+    made = tmp_path / "summaries-v0.1.0"
+    assert (made / "card.md").read_text("utf-8") == "# card of summarization-0001\n"
+    assert json.loads((made / "adapter/adapter.json").read_text("utf-8"))["prefix"] == "summarization-0001"
+    told = json.loads((made / "release.json").read_text("utf-8"))
+    assert told["commit"] == copy.run("git", "rev-parse", "summaries@v0.1.0^{commit}").stdout.strip()
+    assert told["licences"]["base"]
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=made, check=True)
+
+
+def test_any_version_can_be_put_into_service_by_its_name(copy: Project) -> None:
+    assert "v0.1.0 is in service, v0.2.0 was" in copy.run(*command("models", "promote", f"{NAME}@v0.1.0")).stdout
+    assert current(copy)["prefix"] == "summarization-0001"
+    wrong = copy.run(*command("models", "promote", NAME), check=False)
+    assert wrong.returncode == 1 and "which version of summaries?" in wrong.stderr

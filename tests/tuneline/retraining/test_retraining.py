@@ -426,6 +426,14 @@ def test_the_commit_of_a_version_has_what_it_is_made_of(promoted: Project) -> No
     assert shown.strip() == promoted.run(*command("models", "show", NAME)).stdout.strip()
 
 
+def test_a_version_is_exported_with_the_rows_that_it_was_measured_on(promoted: Project, tmp_path: Path) -> None:
+    (run,) = runs(promoted)
+    words = ("models", "export", NAME, "--to", "peft", "--out", str(tmp_path / "out"), "--rows", "2")
+    assert "2 of 2 answers equal" in promoted.run(*command(*words)).stdout
+    card = (tmp_path / "out/README.md").read_text("utf-8")
+    assert f"- commit: `{run.commit_id}`" in card and "| rouge_l |" in card and "By dvc.lock" in card
+
+
 def test_events_are_logged_without_texts(promoted: Project) -> None:
     log = (promoted.root / "logs/finetuning.log").read_text("utf-8")
     assert [json.loads(line)["event"] for line in log.splitlines()] == ["run_opened", "run_started", "run_promoted"]
