@@ -12,7 +12,7 @@ import click
 from tuneline.exporting import gguf, llama, ollama, parity
 from tuneline.exporting.card import Form, write_card
 from tuneline.exporting.facts import Facts
-from tuneline.exporting.merging import own_dtype, write_merged
+from tuneline.exporting.merging import generation_config, own_dtype, write_merged
 from tuneline.exporting.parity import Answer, Asked, Parity, Side
 from tuneline.exporting.peft_folder import write_peft
 from tuneline.exporting.sums import SUMS, write_sums
@@ -240,10 +240,11 @@ def _mlx(source: Source, wish: Wish, out: Path) -> Made:
 
     write_mlx(source.folder, source.base, out)
     write_tokenizer(source.chat, source.base, out / BASE)
+    generation_config(source.chat, source.most).save_pretrained(out / BASE)  # mlx-lm reads there what ends an answer
     if not source.asked:
         return Made(_mlx_form(source), [], _untold(source, wish))
     here = list(ours(source))
-    return Made(_mlx_form(source), compared(source, wish, Mlx(out / BASE, out, source.chat.stop_ids), here))
+    return Made(_mlx_form(source), compared(source, wish, Mlx(out / BASE, out), here))
 
 
 WRITERS: dict[str, Callable[[Source, Wish, Path], Made]] = {
