@@ -106,9 +106,9 @@ def check_commit(root: Path, task: str, gate: GateSettings) -> None:
         folder, adapter = Path(name), gate.adapter(task)
         try:
             (folder / "params.yaml").write_text(git(root, "show", "HEAD:./params.yaml"), encoding="utf-8")
-            recipe, tar = recipe_of(folder, task, adapter), folder / "recipe.tar"
-            git(root, "archive", f"--output={tar}", "HEAD", str(recipe))  # whole: its measures may be its own
-            shutil.unpack_archive(tar, folder, filter="data")
+            recipe, packed = recipe_of(folder, task, adapter), folder / "recipe.zip"
+            git(root, "archive", f"--output={packed}", "HEAD", str(recipe))  # whole: its measures may be its own
+            shutil.unpack_archive(packed, folder)
             check_gate(folder, task, adapter)
         except click.ClickException as error:
             hint = f"; {EDITED}" if is_edited(root, "params.yaml") else ""
