@@ -1,6 +1,7 @@
 """What one clone shares, another has: no stage runs again there, and no answer is paid again."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -43,7 +44,9 @@ def test_a_clone_fetches_what_was_shared_and_runs_nothing(shared: Project, tmp_p
     shared.run("git", "clone", "-q", str(shared.root), str(clone.root))
     done = tell(clone, "fetch")
     assert done.returncode == 0, done.stderr
-    assert "openai-m: 1 answers more" in done.stdout and "not in the remote" not in done.stderr
+    assert "openai-m: 1 answers more" in done.stdout
+    # The real base of a benchmark is in a lock, and was never made here.
+    assert _left_out(done.stderr) in ("", "data/bases/smollm2/")
     assert clone.repro() == []
 
     # Half of it is lost on the way: that is told, and the rest is there.
@@ -56,9 +59,14 @@ def test_a_clone_fetches_what_was_shared_and_runs_nothing(shared: Project, tmp_p
         held.chmod(0o644)
         held.unlink()
     done = tell(clone, "fetch")
-    assert done.returncode == 0, done.stderr
-    assert f"not in the remote: adapters/{adapter.name}" in done.stderr and "`make repro` makes them" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "openai-m: 0 answers more, 1 in all\n") and "dvc pull: " in done.stderr
+    assert f"adapters/{adapter.name}/" in _left_out(done.stderr) and "its stage runs where it is wanted" in done.stderr
     assert (clone.root / "data/query_json/curate.jsonl").is_file()
+
+
+def _left_out(told: str) -> str:
+    found = re.search("not in the remote: (.*);", told)
+    return found[1] if found else ""
 
 
 def test_without_a_remote_or_a_run_a_line_says_what_to_do(tmp_path: Path) -> None:

@@ -218,10 +218,16 @@ def _is_array_a_line(text: str) -> bool:
 
 
 def _is_json(text: str) -> bool:
-    """Whether its first lines are objects rather than those of a table; one that is cut is an object too."""
+    """Whether its first lines are objects rather than those of a table, where a cell may begin like one."""
     lines = [line for line in text[:100_000].split("\n") if line.strip()][:LOOKED_AT]
-    objects = sum(line.lstrip().startswith("{") for line in lines)
-    return bool(lines) and (lines[0].lstrip().startswith("{") or 2 * objects >= len(lines))
+    return bool(lines) and (lines[0].lstrip().startswith("{") or 2 * sum(map(_is_object, lines)) >= len(lines))
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(load_json(line), dict)
+    except ValueError:
+        return False
 
 
 def _read_objects(path: Path, text: str, unwrap: bool) -> Records:

@@ -219,6 +219,16 @@ def test_what_a_csv_writer_writes_is_read_back(pairs: list[tuple[str, str]]) -> 
         assert [(record["prompt"], record["response"]) for _, record in read] == pairs
 
 
+@pytest.mark.parametrize("first", ["{", "{,", '{"a": 1}', "{name}", "[", '["a"]'])
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_a_cell_may_begin_like_json(first: str, delimiter: str, tmp_path: Path) -> None:
+    out = io.StringIO(newline="")
+    rows = [(first, "yes"), (first, "no")]
+    csv.writer(out, delimiter=delimiter).writerows([("prompt", "response"), *rows])
+    read = read_records(write(tmp_path, "a.csv", out.getvalue()))
+    assert [(record["prompt"], record["response"]) for _, record in read] == rows
+
+
 @settings(deadline=None)
 @given(st.lists(st.dictionaries(TEXT, TEXT), max_size=5), st.sampled_from([None, 2]))
 def test_what_a_json_writer_writes_is_read_back(records: list[dict], indent: int | None) -> None:
