@@ -12,7 +12,7 @@ SETUP := pyproject.toml constraints.txt
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro first test soak train-m4 snips scitldr real retrain predict show report experiments diff share fetch answers-push answers-pull speed base clean
+.PHONY: help setup repro first test soak train-m4 snips scitldr real retrain predict show report experiments diff noise share fetch answers-push answers-pull speed base clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -104,6 +104,9 @@ experiments: .venv/repro ## what was tried since the last commit: the knobs and 
 
 diff: .venv/repro ## what a change did against BASE (origin/main), for its reviewer, as Markdown
 	@tuneline diff
+
+noise: .venv/repro ## how far figures move by the seed alone: three trainings of one adapter; diff counts less as noise
+	@tuneline noise $(notdir $(ADAPTER))
 
 share: .venv/repro ## push data, adapters and paid answers to the DVC remote
 	@tuneline share

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.comparing.commands import diff, experiments
+from tuneline.comparing.commands import diff, experiments, noise
 from tuneline.exporting.commands import export
 from tuneline.exporting.convert import adapter_commands
 from tuneline.feedback.commands import feedback
@@ -223,8 +223,8 @@ def focus(recipe: str, adapter: str | None, most: int) -> None:
 
 
 COMMANDS = (
-    adapter_commands, answers, diff, experiments, export, feedback, fetch, instructions, judge, models, serve, share,
-    watch,
+    adapter_commands, answers, diff, experiments, export, feedback, fetch, instructions, judge, models, noise, serve,
+    share, watch,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -70,3 +70,19 @@ def experiments() -> None:
         show_experiments(found, commit_of(root, "HEAD")[:7])
     else:
         click.echo("nothing was tried since HEAD; `dvc exp run -S lora.rank=16` tries something")
+
+
+@click.command()
+@click.argument("adapter")
+@click.option("--seeds", type=click.IntRange(2), default=3, show_default=True, help="Trainings; each takes a full one.")
+def noise(adapter: str, seeds: int) -> None:
+    """Train ADAPTER with several seeds and write how far its figures move by that alone.
+
+    `tuneline diff` and `tuneline experiments` take a smaller change for noise from then on. Commit the file.
+    """
+    from tuneline.comparing.figures import TUNED
+    from tuneline.comparing.noise import measure_noise
+
+    told = measure_noise(Path.cwd(), adapter, seeds)
+    for name, values in told[TUNED].items():
+        click.echo(f"{name:20} {' '.join(f'{value:8.4f}' for value in values)}   ± {told['floor'][name]:.4f}")

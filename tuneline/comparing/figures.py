@@ -21,6 +21,7 @@ SAMPLES, SEED = 1000, 0
 ROUNDED = 1e-4  # figures are written with four digits
 PAIRED, APART = "paired", "unpaired"
 SIDES = BASE, TUNED = "base", "tuned"  # whose figures an evaluation has
+NOISE = "noise.json"  # beside them: what `make noise` has measured
 Row = dict[str, Any]
 
 
@@ -87,9 +88,20 @@ class Spread:
     def __init__(self, folder: PurePosixPath, before: Side, now: Side, store: Store) -> None:
         self._reports = [side.json(str(folder / "report.json")) or {} for side in (before, now)]
         self._rows = [store.rows(side.outs.get(str(folder / "predictions.jsonl"))) for side in (before, now)]
+        trained = {side.outs.get(f"adapters/{folder.name}") for side in (before, now)}
+        self._floors = ((now.json(str(folder / NOISE)) or {}).get("floor") or {}) if len(trained) == 2 else {}
 
     def of(self, name: str, old: float, new: float) -> tuple[tuple[float, float] | None, str]:
         """(interval of the change, how it was found)."""
+        side, _, figure = name.partition(".")
+        interval, how = self._of_rows(name, old, new)
+        if interval is None or side != TUNED or figure not in self._floors:
+            return interval, how
+        floor, (low, high) = self._floors[figure], interval
+        down, up = hypot(new - old - low, floor), hypot(high - new + old, floor)
+        return (new - old - down, new - old + up), how
+
+    def _of_rows(self, name: str, old: float, new: float) -> tuple[tuple[float, float] | None, str]:
         side, _, figure = name.partition(".")
         if side in SIDES and (found := self._paired(side, figure, (old, new))):
             return found, PAIRED

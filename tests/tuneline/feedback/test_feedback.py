@@ -335,7 +335,7 @@ def test_without_a_token_only_this_machines_names_are_answered(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("token", "chosen", "tested"),
     [
-        ("a-secret", ["--phases", "fuzzing", "--max-examples", "4"], 4),
+        ("a-secret", ["--phases", "fuzzing", "--max-examples", "2"], 4),
         ("", ["--phases", "fuzzing", "--max-examples", "10", "--include-method", "GET"], 3),
         pytest.param("a-secret", ["--phases", "coverage,fuzzing"], 4, marks=pytest.mark.soak),
     ],

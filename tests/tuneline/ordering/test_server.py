@@ -394,7 +394,7 @@ def test_the_server_keeps_what_its_openapi_document_says(
     """schemathesis: no 5xx, no undocumented status, content type, header or body; what the schema forbids refused."""
     (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS, encoding="utf-8")
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", "--checks", "all", "--seed", "1"]
-    command += ["--max-examples", "25", *chosen, "--suppress-health-check", "all"]
+    command += ["--max-examples", "10", *chosen, "--suppress-health-check", "all"]
     command += ["--warnings", "off", *(["--header", f"Authorization: Bearer {token}"] if token else [])]
     with serving(settings(tmp_path / "state", total=60, token=token)) as api:
         done = subprocess.run(
