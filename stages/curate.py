@@ -25,7 +25,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from tuneline.data.language import other_language
 from tuneline.data.leaks import Corpus, Leaks
 from tuneline.data.similarity import CHECKED, Index
-from tuneline.files import Clock, Row, dump_json, read_rows, say, whole_file, write_json, write_jsonl
+from tuneline.files import Clock, Row, bar, dump_json, read_rows, say, whole_file, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.own import open_door
 from tuneline.recipe.settings import Checks, Curate, Judged, read_recipe
@@ -154,7 +154,7 @@ def curate(
     corpus = Corpus(rows, min(settings.near_duplicate, settings.same_group, settings.contamination))
     leaks, kept = Leaks(corpus, settings.contamination), Kept(corpus, settings)
     dropped: list[Row] = []
-    for place, row in enumerate(rows):
+    for place, row in enumerate(bar("curate, rows", rows)):
         is_test = row.get("set") == "test"
         if not is_test and (copy := kept.repeated(place)):
             dropped.append({**row, **copy})
