@@ -96,6 +96,8 @@ def _parity(parity: Sequence[Parity]) -> str:
         most = "–" if one.difference is None else f"{one.difference:.4g}"
         equal = f"{one.equal} ({one.share:.2f})"
         lines.append(f"| {one.tool} | {one.against} | {one.rows} | {equal} | {most} | {one.prompts} |")
+    if len(parity) > 1:
+        lines += ["", "What the second line differs more than the first is what the quantization itself changes."]
     return "\n".join(lines)
 
 

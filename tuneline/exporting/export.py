@@ -3,13 +3,15 @@
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
-from tuneline.exporting import gguf, llama, ollama, parity
+from tuneline.answering.predictor import Predictor
+from tuneline.exporting import gguf, llama, mlx_answers, ollama, parity
 from tuneline.exporting.card import Form, write_card
 from tuneline.exporting.facts import Facts
 from tuneline.exporting.merging import generation_config, own_dtype, write_merged
@@ -28,6 +30,8 @@ FORMS = ("merged", "gguf", "ollama", "mlx", "peft")
 LEAST_EQUAL = 0.98  # of the answers of a form that holds the weights as they are
 SAME_WEIGHTS = ("merged", "peft", "mlx")
 OURS = "the adapter on its base, float32"
+FEW_BITS = {"cuda": "4 bits (NF4)", "mlx": "4 bits of mlx"}  # by who trained: one library's are not the other's
+LIKELIEST = {"cuda": parity.likeliest, "mlx": mlx_answers.likeliest}
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,8 @@ def export(source: Source, wish: Wish, out: Path, force: bool) -> list[Parity]:
     with whole_folder(out) as part:
         found = WRITERS[wish.form](source, wish, part)
         preamble = source.chat.preamble
-        card = write_card(
-            found.form, source.facts, source.adapter, source.base, preamble, found.parity, found.untold
-        )  # fmt: skip
+        form = replace(found.form, what=found.form.what + _few_bits(source))
+        card = write_card(form, source.facts, source.adapter, source.base, preamble, found.parity, found.untold)
         (part / "README.md").write_text(card, encoding="utf-8")
         (part / "system.md").write_text(f"{preamble.system}\n", encoding="utf-8")
         shutil.copyfile(source.folder / "schema.json", part / "schema.json")
@@ -119,18 +122,16 @@ class Made:
 
 def ours(source: Source) -> Iterator[tuple[str, list[Answer]]]:
     """(against what, its answers): the adapter on the base at full precision, and on 4 bits if it was trained there."""
-    kinds = {"none": OURS}
-    if source.adapter.quantization != "none":
-        kinds[source.adapter.quantization] = (
-            f"the adapter on its base in {source.adapter.quantization}, as it was trained"
-        )
-    for quantization, against in kinds.items():
-        yield (
-            against,
-            parity.answer_here(
-                source.base, source.folder, quantization, source.chat.preamble, source.asked, source.most
-            ),
-        )
+    kinds = [(OURS, "cuda", "none")]
+    trained, quantization = source.adapter.backend, source.adapter.quantization
+    if quantization != "none":
+        kinds.append((f"the adapter on its base in {FEW_BITS[trained]}, as it was trained", trained, quantization))
+    for against, backend, bits in kinds:
+        if backend == "mlx" and not util.find_spec("mlx_lm"):
+            say(f"not compared with {against}: mlx-lm, which alone has these, is not installed here")
+            continue
+        predictor = Predictor(backend, source.base, bits, "float32", source.chat.preamble, source.folder)
+        yield against, parity.answer_here(predictor, LIKELIEST[backend], source.asked, source.most)
 
 
 def compared(source: Source, wish: Wish, side: Side, here: Sequence[tuple[str, list[Answer]]]) -> list[Parity]:
@@ -236,7 +237,6 @@ def _texts(source: Source) -> Iterator[str]:
 
 def _mlx(source: Source, wish: Wish, out: Path) -> Made:
     from tuneline.exporting.mlx import BASE, write_mlx
-    from tuneline.exporting.mlx_answers import Mlx
 
     write_mlx(source.folder, source.base, out)
     write_tokenizer(source.chat, source.base, out / BASE)
@@ -244,7 +244,7 @@ def _mlx(source: Source, wish: Wish, out: Path) -> Made:
     if not source.asked:
         return Made(_mlx_form(source), [], _untold(source, wish))
     here = list(ours(source))
-    return Made(_mlx_form(source), compared(source, wish, Mlx(out / BASE, out), here))
+    return Made(_mlx_form(source), compared(source, wish, mlx_answers.Mlx(out / BASE, out), here))
 
 
 WRITERS: dict[str, Callable[[Source, Wish, Path], Made]] = {
@@ -277,14 +277,17 @@ def _ask(source: Source, imports: str, load: str) -> str:
     return _ASK.format(imports=imports, load=load, system=system, prefix=prefix)
 
 
+def _few_bits(source: Source) -> str:
+    if source.adapter.quantization == "none":
+        return ""
+    return (
+        f" It was trained and measured on its base in {FEW_BITS[source.adapter.backend]}, and stands here on the base "
+        "in full precision: the error of the 4 bits is gone, so that single answers differ from those measured."
+    )
+
+
 def _merged_form(source: Source, dtype: str) -> Form:
-    quantized = ""
-    if source.adapter.quantization != "none":
-        quantized = (
-            " It was trained on the base in 4 bits, and is merged into the base as it was before: the error of the "
-            "4 bits, under which it was trained and measured, is gone, so that single answers differ."
-        )
-    what = f"A LoRA adapter merged into its base, {dtype}: it needs nothing but transformers.{quantized}"
+    what = f"A LoRA adapter merged into its base, {dtype}: it needs nothing but transformers."
     load = "AutoModelForCausalLM.from_pretrained(folder)"
     return Form("transformers", "merge", what, _ask(source, "from transformers import AutoModelForCausalLM\n", load))
 

@@ -207,14 +207,45 @@ def test_the_own_precision_of_a_base_gives_way_where_it_answers_otherwise(
     assert "what it was trained on is not known here" in head(Path("out"))[1]
 
 
+def figures(folder: Path) -> list[tuple[str, float]]:
+    """Of each line of the card's table: (against what, the largest difference)."""
+    cells = [line.split(" | ") for line in head(folder)[1].splitlines() if "| the adapter on its base" in line]
+    return [(row[1], float(row[4])) for row in cells]
+
+
 def test_an_adapter_of_four_bits_is_merged_into_the_whole_base(tmp_path: Path, inside: Path) -> None:
+    """What differs from the answers that it was measured by is what the 4 bits changed, and no more."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
     adapter = write_small_adapter(tmp_path / "fine", Path(NAMED), quantization="4bit", prefix="Say:")
     words = ("--to", "merged", "--test", "data/dock/split/test.jsonl", "--rows", 2)
     said = run(adapter, *words, "--out", tmp_path / "out")
     assert "2 of 2 answers equal to the adapter on its base, float32" in said
-    assert "in 4bit, as it was trained" in said
-    _, text = head(tmp_path / "out")
-    assert "trained on the base in 4 bits" in text and "Say:" in text
+    (whole, own), (few, other) = figures(tmp_path / "out")
+    assert whole.endswith("float32") and few.endswith("in 4 bits (NF4), as it was trained") and own < 1e-3 < other
+    assert "on its base in 4 bits (NF4), and stands here on the base in full precision" in head(tmp_path / "out")[1]
+
+    bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    load, ids = AutoModelForCausalLM.from_pretrained, torch.arange(5, 60)[None]
+    with torch.inference_mode():
+        merged = load(tmp_path / "out")(ids).logits
+        on_whole = PeftModel.from_pretrained(load(NAMED), adapter)(ids).logits
+        on_few = PeftModel.from_pretrained(load(NAMED, quantization_config=bits, dtype="float32"), adapter)(ids).logits
+    error = (on_whole - on_few).abs().max()
+    assert (merged - on_whole).abs().max() < error / 100
+    assert abs((merged - on_few).abs().max() - error) < error / 100
+
+
+def test_four_bits_of_mlx_are_not_those_of_bitsandbytes(tmp_path: Path, inside: Path) -> None:
+    adapter = write_small_adapter(tmp_path / "fine", Path(NAMED), quantization="4bit")
+    told = json.loads((adapter / "adapter.json").read_text("utf-8"))
+    write_json(adapter / "adapter.json", told | {"backend": "mlx"})
+    run(adapter, "--to", "peft", "--test", "data/dock/split/test.jsonl", "--rows", 1, "--out", tmp_path / "out")
+    (_, own), (few, other) = figures(tmp_path / "out")
+    assert few.endswith("in 4 bits of mlx, as it was trained") and own < other
+    assert "on its base in 4 bits of mlx" in head(tmp_path / "out")[1]
 
 
 @pytest.mark.parametrize(
