@@ -1,6 +1,7 @@
 """README.md of an export: the model card as the Hub reads it, and all that is known of how the adapter was made."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def _purpose(facts: Facts, preamble: Preamble) -> Iterable[str]:
 
 
 def _block(text: str) -> str:
-    fence = "````" if "```" in text else "```"
+    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
     return f"{fence}text\n{text}\n{fence}"
 
 

@@ -1,7 +1,9 @@
 """An adapter folder → a folder in the form of another tool, with its card, its hashes and what it answers."""
 
+import re
 import shlex
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import util
@@ -14,13 +16,15 @@ from tuneline.answering.predictor import Predictor
 from tuneline.exporting import gguf, llama, mlx_answers, ollama, parity
 from tuneline.exporting.card import Form, write_card
 from tuneline.exporting.facts import Facts
+from tuneline.exporting.forms import read_config
 from tuneline.exporting.merging import generation_config, own_dtype, write_merged
 from tuneline.exporting.parity import Answer, Asked, Parity, Side
 from tuneline.exporting.peft_folder import write_peft
-from tuneline.exporting.sums import SUMS, write_sums
+from tuneline.exporting.places import check_apart, check_out, new_folder
+from tuneline.exporting.sums import write_sums
 from tuneline.exporting.tokenizer import write_tokenizer
-from tuneline.files import Row, bar, say, whole_folder
-from tuneline.models.adapter import Adapter, read_adapter
+from tuneline.files import Row, bar, say
+from tuneline.models.adapter import WEIGHTS, Adapter, read_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.lengths import AUTO, most_new_tokens
@@ -69,14 +73,34 @@ class Source:
 
 def open_source(folder: Path, root: Path, facts: Facts, rows: Sequence[Row], missing: str) -> Source:
     """`root`: of the checkout that has the base. Raises click.ClickException when the folder is no adapter of ours."""
-    adapter = read_adapter(folder)
-    base = read_base(root / adapter.base)
+    adapter, base = read_source(folder, root)
     chat = load_chat(base, Preamble((folder / "system.md").read_text("utf-8").strip(), adapter.prefix))
     spoken = [row for row in rows if "messages" in row]
     if rows and not spoken:
         missing = "the test rows are texts without a question"
     most = most_new_tokens(facts.most if facts.most not in (None, AUTO) else AUTO, chat, spoken) if spoken else 256
     return Source(folder, adapter, base, chat, facts, parity.ask_rows(chat, spoken), missing, most)
+
+
+def read_source(folder: Path, root: Path) -> tuple[Adapter, Base]:
+    """Raises click.ClickException for what is missing of the adapter, and where its base is not the one here."""
+    adapter = read_adapter(folder)
+    lacking = [name for name in (WEIGHTS, "system.md", "schema.json") if not (folder / name).is_file()]
+    if lacking:
+        raise click.ClickException(
+            f"{folder} is no whole adapter: {', '.join(lacking)} not there; `dvc checkout {folder}`"
+        )
+    if not (root / adapter.base).is_dir():
+        raise click.ClickException(
+            f"{folder} is of the base {adapter.base}, which is not here: run this in the checkout that has it"
+        )
+    base, told = read_base(root / adapter.base), read_config(folder)
+    name, revision = told.get("base_model_name_or_path"), told.get("revision")
+    if revision and (name, revision) != (base.id, base.revision):
+        raise click.ClickException(
+            f"{folder} was trained on {name} at {revision}, and {adapter.base} is {base.name} at {base.revision}"
+        )
+    return adapter, base
 
 
 def export(source: Source, wish: Wish, out: Path, force: bool) -> list[Parity]:
@@ -86,7 +110,9 @@ def export(source: Source, wish: Wish, out: Path, force: bool) -> list[Parity]:
     answers otherwise.
     """
     check_out(out, force)
-    with whole_folder(out) as part:
+    check_apart(out, source.folder, source.base.folder)
+    with new_folder(out) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found missing adapter keys")  # refused below, in one line
         found = WRITERS[wish.form](source, wish, part)
         preamble = source.chat.preamble
         form = replace(found.form, what=found.form.what + _few_bits(source))
@@ -98,14 +124,6 @@ def export(source: Source, wish: Wish, out: Path, force: bool) -> list[Parity]:
     if not found.parity:
         say(f"{out}: not compared: {found.untold}")
     return found.parity
-
-
-def check_out(out: Path, force: bool) -> None:
-    """Raises click.ClickException when the folder holds something that no export has made."""
-    if out.exists() and not out.is_dir():
-        raise click.ClickException(f"{out} is a file; name a folder with --out")
-    if not force and out.is_dir() and any(out.iterdir()) and not (out / SUMS).is_file():
-        raise click.ClickException(f"{out} holds files that no export has written: name another folder, or say --force")
 
 
 @dataclass(frozen=True)
@@ -299,13 +317,13 @@ def _peft_form(source: Source) -> Form:
 
 
 def _gguf_form(source: Source, name: str) -> Form:
-    asked = f"llama-server --model {name} --ctx-size {source.base.context} --jinja --temp 0"
+    asked = f"llama-server --model {shlex.quote(name)} --ctx-size {source.base.context} --jinja --temp 0"
     what = "A LoRA adapter merged into its base, as a GGUF file for llama.cpp and what is built on it."
     return Form("gguf", "quantized", what, asked, "sh")
 
 
 def _ollama_form(source: Source, raw: bool) -> Form:
-    name = source.facts.name.replace("_", "-")
+    name = re.sub("[^a-z0-9]+", "-", source.facts.name.lower()).strip("-") or "adapter"  # what Ollama takes
     asked = f"ollama create {name} -f Modelfile\nollama run {name} 'your question'"
     what = "A LoRA adapter merged into its base, as a GGUF file with a Modelfile for Ollama, which was not run here."
     if raw:

@@ -221,7 +221,8 @@ def export(
 
     It is compared on the test rows that it was measured on.
     """
-    from tuneline.exporting.export import Wish, check_out, open_source
+    from tuneline.exporting.export import Wish, open_source
+    from tuneline.exporting.places import check_out
     from tuneline.retraining import releasing
 
     check_out(out, force)
