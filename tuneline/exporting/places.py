@@ -10,6 +10,7 @@ from tuneline.exporting.sums import SUMS, summed
 from tuneline.files import whole_folder
 
 SHOWN = 3
+RUST = "(os error "  # as safetensors and tokenizers tell what the system says, the latter in a bare Exception
 
 
 def check_out(out: Path, force: bool) -> None:
@@ -43,10 +44,10 @@ def check_apart(out: Path, *sources: Path) -> None:
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """`whole_folder`. Raises click.ClickException when the disk is full, or the folder may not be written."""
-    from safetensors import SafetensorError
-
     try:
         with whole_folder(out) as part:
             yield part
-    except (OSError, SafetensorError) as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and RUST not in str(error):
+            raise
         raise click.ClickException(f"{out} is not written: {' '.join(str(error).split())[:300]}") from None

@@ -3,6 +3,10 @@
 import hashlib
 import json
 import os
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from click.testing import CliRunner
 from tests.conftest import ROOT
 from tests.small_adapter import SYSTEM, write_small_adapter, write_test_rows
 from tests.small_base import write_class_base, write_small_base
+from tuneline.cli import main
 from tuneline.exporting import gguf, llama
 from tuneline.exporting.commands import export
 from tuneline.exporting.sums import SUMS, folder_hash
@@ -171,6 +176,93 @@ def test_a_folder_that_holds_something_else_is_left_alone(inside: Path, tmp_path
     assert "--force" in said and [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_former_export_to_which_something_was_added_is_left_alone(inside: Path, tmp_path: Path) -> None:
+    run("dock", "--to", "peft", "--out", tmp_path / "out", "--rows", 0)
+    (tmp_path / "out/notes").mkdir()
+    (tmp_path / "out/notes/mine").write_text("a thesis", encoding="utf-8")
+    assert "(notes)" in run("dock", "--to", "peft", "--out", tmp_path / "out", "--rows", 0, fails=True)
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("adapters/dock", "would replace it"),
+        ("adapters", "would replace it"),
+        (".", "would replace it"),
+        ("..", "would replace it"),
+        ("adapters/dock/out", "stays as it is"),
+        (f"{NAMED}/a/b", "stays as it is"),
+        ("dvc.lock/out", "is not written"),
+        ("/proc/out", "is not written"),
+        ("/dev/null/out", "is not written"),
+    ],
+)
+def test_where_nothing_is_to_be_put(out: str, told: str, inside: Path) -> None:
+    """Whatever is forced."""
+    before = sorted(inside.rglob("*"))
+    words = ["--to", "peft", "--rows", "0", "--out", out, "--force"]
+    done = CliRunner().invoke(main, ["export", "dock", *words])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1) and told in done.output, done.output
+    assert sorted(inside.rglob("*")) == before
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What a library meets on a full disk: a file that cannot be written any further."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("form", ["merged", "mlx", "peft"])
+def test_a_full_disk_leaves_what_was_there(form: str, inside: Path, tmp_path: Path) -> None:
+    """It is full in the weights, in a copy of the base's, in the tokenizer."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").touch()
+    words = ["dock", "--rows", "0", "--force", "--to", form, "--out", str(tmp_path / "out")]
+    with files_of_at_most(150_000):
+        done = CliRunner().invoke(main, ["export", *words])
+    assert done.exit_code == 1 and "is not written: " in done.output.splitlines()[-1], done.output
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine"]
+
+
+@pytest.mark.parametrize("form", ["peft", "merged", "mlx"])
+def test_an_adapter_that_is_not_whole_or_of_another_base(form: str, inside: Path, tmp_path: Path) -> None:
+    """Also where no row is compared."""
+    bases = {"wide": {"hidden_size": 32}, "deep": {"num_hidden_layers": 3}}
+    for name, changed in bases.items():
+        if not Path(f"models/{name}").exists():
+            write_small_base(Path(f"models/{name}"), **changed)
+
+    def told(file: str, **changed: object) -> Callable[[Path], None]:
+        return lambda folder: write_json(folder / file, json.loads((folder / file).read_text("utf-8")) | changed)
+
+    spoiled: dict[str, list[Callable[[Path], None]]] = {
+        "base": [told("adapter.json", base="models/wide"), told("adapter.json", base="models/deep"),
+                 told("adapter_config.json", r=8)],
+        "run this in the checkout": [told("adapter.json", base="models/gone")],
+        "was trained on": [told("adapter_config.json", revision="0" * 40)],
+        "system.md": [lambda folder: (folder / "system.md").unlink()],
+        "schema.json": [lambda folder: (folder / "schema.json").unlink()],
+        "adapter_model.safetensors": [lambda folder: (folder / "adapter_model.safetensors").unlink()],
+        "adapter_config.json cannot be read": [lambda folder: (folder / "adapter_config.json").write_text("{")],
+        "is no trained adapter": [lambda folder: (folder / "adapter.json").write_text("{")],
+        "": [lambda folder: (folder / "adapter_model.safetensors").write_bytes(b""),
+             lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"x" * 99)],
+    }  # fmt: skip
+    for says, spoil in ((says, one) for says, all_of in spoiled.items() for one in all_of):
+        shutil.rmtree(tmp_path / "a", ignore_errors=True)
+        shutil.copytree("adapters/dock", tmp_path / "a")
+        spoil(tmp_path / "a")
+        words = [str(tmp_path / "a"), "--to", form, "--rows", "0", "--out", str(tmp_path / "out")]
+        done = CliRunner().invoke(main, ["export", *words])
+        assert (done.exit_code, done.output.count("\n")) == (1, 1) and says in done.output, done.output
+        assert not (tmp_path / "out").exists()
+
+
 def test_force_and_a_former_export_are_replaced(inside: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -297,13 +389,23 @@ def test_mlx_lm_answers_by_the_export(inside: Path, tmp_path: Path) -> None:
 
 @no_gguf
 def test_llama_cpp_answers_by_the_gguf_file(inside: Path, tmp_path: Path) -> None:
-    words = ("--to", "ollama", "--outtype", "f32", "--out", tmp_path / "out", "--rows", 2, "--least-equal", 0.5)
-    said = run("dock", *words)
+    """Of an adapter with a name of words, as DVC leaves it by links to its cache, read-only."""
+    adapter, out = tmp_path / "L'été n° 1", tmp_path / "an out"
+    adapter.mkdir()
+    for file in Path("adapters/dock").iterdir():
+        cached = Path(shutil.copyfile(file, tmp_path / file.name))
+        cached.chmod(0o444)
+        (adapter / file.name).symlink_to(cached)
+    words = ("--to", "ollama", "--outtype", "f32", "--rows", 2, "--least-equal", 0.5)
+    said = run(adapter, *words, "--out", out, "--test", "data/dock/split/test.jsonl")
     assert "by llama.cpp" in said and "2 of 2 prompts" in said
-    modelfile = (tmp_path / "out/Modelfile").read_text("utf-8")
-    assert modelfile.startswith("FROM ./dock.f32.gguf\n") and f'SYSTEM """{SYSTEM}"""' in modelfile
-    assert (tmp_path / "out/dock.f32.gguf").is_file() and head(tmp_path / "out")[0]["library_name"] == "gguf"
-    check_sums(tmp_path / "out")
+    modelfile = (out / "Modelfile").read_text("utf-8")
+    assert modelfile.startswith(f"FROM ./{adapter.name}.f32.gguf\n") and f'SYSTEM """{SYSTEM}"""' in modelfile
+    told, text = head(out)
+    assert (out / f"{adapter.name}.f32.gguf").is_file() and told["library_name"] == "gguf"
+    assert "\nollama create l-t-n-1 -f Modelfile\nollama run l-t-n-1 " in text
+    assert not any(path.is_symlink() for path in out.iterdir())
+    check_sums(out)
 
 
 @no_gguf
