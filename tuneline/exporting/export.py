@@ -87,9 +87,7 @@ def read_source(folder: Path, root: Path) -> tuple[Adapter, Base]:
     adapter = read_adapter(folder)
     lacking = [name for name in (WEIGHTS, "system.md", "schema.json") if not (folder / name).is_file()]
     if lacking:
-        raise click.ClickException(
-            f"{folder} is no whole adapter: {', '.join(lacking)} not there; `dvc checkout {folder}`"
-        )
+        raise click.ClickException(f"{folder} has no {', '.join(lacking)}: bring it back by `dvc checkout {folder}`")
     if not (root / adapter.base).is_dir():
         raise click.ClickException(
             f"{folder} is of the base {adapter.base}, which is not here: run this in the checkout that has it"

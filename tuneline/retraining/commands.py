@@ -229,6 +229,7 @@ def export(
     root = find_root()
     version = releasing.find_version(root, name)
     folder = releasing.version_folder(root, version)
+    releasing.check_version(root, version, folder)
     facts = releasing.version_facts(root, version, folder)
     found, missing = releasing.version_rows(root, version, rows) if rows else ([], "")
     wish = Wish(form, dtype, outtype, rows, least_equal)

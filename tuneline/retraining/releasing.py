@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from tuneline.exporting.export import read_source
-from tuneline.exporting.facts import Facts, Read, find_facts
+from tuneline.exporting.facts import Facts, Read, check_base, find_facts, read_folder
 from tuneline.exporting.sums import SUMS, write_sums
 from tuneline.files import Row, read_jsonl, whole_file, write_json
 from tuneline.models.adapter import read_adapter
+from tuneline.models.base import read_base
 from tuneline.retraining import registry
 from tuneline.retraining.checkout import git
 from tuneline.retraining.registry import SERVED, Version
@@ -50,8 +50,14 @@ def read_commit(root: Path, version: Version) -> Read:
 
 
 def version_facts(root: Path, version: Version, folder: Path) -> Facts:
-    _, base = read_source(folder, root)
+    base = read_base(root / read_adapter(folder).base)
     return find_facts(version.name, folder, base, read_commit(root, version), version.commit)
+
+
+def check_version(root: Path, version: Version, folder: Path) -> None:
+    """Raises click.ClickException where the base here is not the one that it was trained on."""
+    base = read_adapter(folder).base.as_posix()
+    check_base(f"{version.name} {version.version}", base, read_commit(root, version), read_folder(root))
 
 
 def version_rows(root: Path, version: Version, most: int) -> tuple[list[Row], str]:

@@ -6,9 +6,10 @@ import os
 import resource
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from tests.small_base import write_class_base, write_small_base
 from tuneline.cli import main
 from tuneline.exporting import gguf, llama
 from tuneline.exporting.commands import export
+from tuneline.exporting.facts import check_base
 from tuneline.exporting.sums import SUMS, folder_hash
 from tuneline.files import write_json
 
@@ -406,6 +408,21 @@ def test_llama_cpp_answers_by_the_gguf_file(inside: Path, tmp_path: Path) -> Non
     assert "\nollama create l-t-n-1 -f Modelfile\nollama run l-t-n-1 " in text
     assert not any(path.is_symlink() for path in out.iterdir())
     check_sums(out)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "fits"),
+    [(["1"], ["1"], True), (["1"], ["2"], False), (["1"], ["2", "1"], True), ([], ["2"], True), (["1"], [], True)],
+)
+def test_a_version_is_not_put_on_a_base_that_has_changed(then: list[str], now: list[str], fits: bool) -> None:
+    """As the locks say it; where one of them is silent, nothing is known."""
+
+    def reading(hashes: list[str]) -> Callable[[str], str | None]:
+        stages = {f"train@{md5}": {"deps": [{"path": NAMED, "md5": md5}, {"path": "b"}]} for md5 in hashes}
+        return lambda path: yaml.safe_dump({"stages": stages}) if path == "dvc.lock" else None
+
+    with nullcontext() if fits else pytest.raises(click.ClickException, match="dock v1 was trained on another"):
+        check_base("dock v1", NAMED, reading(then), reading(now))
 
 
 @no_gguf
