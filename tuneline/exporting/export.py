@@ -13,13 +13,14 @@ from tempfile import TemporaryDirectory
 import click
 
 from tuneline.answering.predictor import Predictor
+from tuneline.backends.cuda import model_class
 from tuneline.exporting import gguf, llama, mlx_answers, ollama, parity
 from tuneline.exporting.card import Form, write_card
 from tuneline.exporting.facts import Facts
 from tuneline.exporting.forms import read_config
 from tuneline.exporting.merging import generation_config, own_dtype, write_merged
 from tuneline.exporting.parity import Answer, Asked, Parity, Side
-from tuneline.exporting.peft_folder import write_peft
+from tuneline.exporting.peft_folder import base_of, write_peft
 from tuneline.exporting.places import check_apart, check_out, new_folder
 from tuneline.exporting.sums import write_sums
 from tuneline.exporting.tokenizer import write_tokenizer
@@ -275,11 +276,12 @@ WRITERS: dict[str, Callable[[Source, Wish, Path], Made]] = {
 # What the card says of each
 
 
-_ASK = """from transformers import AutoTokenizer
+_ASK = """from transformers import AutoTokenizer, GenerationConfig
 {imports}
 folder = "."  # this one
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {load}
+model.generation_config = GenerationConfig.from_pretrained(folder)  # greedy, whatever the base's own says
 messages = [{system}{{"role": "user", "content": {prefix}"your question"}}]
 given = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
 made = model.generate(**given)[0, given["input_ids"].shape[1]:]
@@ -304,13 +306,19 @@ def _few_bits(source: Source) -> str:
 
 def _merged_form(source: Source, dtype: str) -> Form:
     what = f"A LoRA adapter merged into its base, {dtype}: it needs nothing but transformers."
-    load = "AutoModelForCausalLM.from_pretrained(folder)"
-    return Form("transformers", "merge", what, _ask(source, "from transformers import AutoModelForCausalLM\n", load))
+    auto = model_class(source.base).__name__
+    asked = _ask(source, f"from transformers import {auto}\n", f"{auto}.from_pretrained(folder)")
+    return Form("transformers", "merge", what, asked)
 
 
 def _peft_form(source: Source) -> Form:
+    auto, base = model_class(source.base).__name__, base_of(source.base)
+    imports = "from peft import AutoPeftModelForCausalLM\n"
     load = "AutoPeftModelForCausalLM.from_pretrained(folder)"
-    asked = _ask(source, "from peft import AutoPeftModelForCausalLM\n", load)
+    if auto != "AutoModelForCausalLM":  # PEFT has no class that finds the base of one that sees pictures
+        imports = f"from peft import PeftModel\nfrom transformers import {auto}\n"
+        load = f"PeftModel.from_pretrained({auto}.from_pretrained({base!r}), folder)"
+    asked = _ask(source, imports, load)
     return Form("peft", "adapter", f"A LoRA adapter of PEFT, on {source.base.name}.", asked)
 
 

@@ -142,7 +142,7 @@ class Transformers:
             self.model = peft.PeftModel.from_pretrained(loaded, str(folder))
         else:
             self.model = model_class(base).from_pretrained(folder, **where)
-        self.config = GenerationConfig.from_pretrained(folder)
+        self.model.generation_config = GenerationConfig.from_pretrained(folder)  # as the card says
         self.model.eval()
         name = f"peft {peft.__version__} on " if adapter else ""
         self.tool = f"{name}transformers {transformers.__version__}"
@@ -169,7 +169,7 @@ class Transformers:
 
         given = self.tokenizer(texts, padding=True, add_special_tokens=False, return_tensors="pt")
         given = {key: given[key].to(self.model.device) for key in ("input_ids", "attention_mask")}
-        self.config.max_new_tokens = most
+        self.model.generation_config.max_new_tokens = most
         with torch.inference_mode():
-            made = self.model.generate(**given, generation_config=self.config)
+            made = self.model.generate(**given)
         return self.tokenizer.batch_decode(made[:, given["input_ids"].shape[1] :], skip_special_tokens=True)

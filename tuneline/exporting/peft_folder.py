@@ -17,7 +17,12 @@ def write_peft(adapter: Path, base: Base, chat: Chat, most: int, out: Path) -> N
     """Raises click.ClickException when the adapter is of another base."""
     check_peft(adapter, load_shapes(base))
     config = read_config(adapter)
-    write_json(out / CONFIG, config | {"base_model_name_or_path": base.id or str(base.folder.absolute())})
+    write_json(out / CONFIG, config | {"base_model_name_or_path": base_of(base)})
     shutil.copyfile(adapter / WEIGHTS, out / WEIGHTS)
     write_tokenizer(chat, base, out)
     generation_config(chat, most).save_pretrained(out)
+
+
+def base_of(base: Base) -> str:
+    """As it is found from any folder."""
+    return base.id or str(base.folder.absolute())

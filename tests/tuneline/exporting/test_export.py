@@ -135,10 +135,16 @@ def test_the_card_and_the_hashes_of_an_export(merged: Path, checkout: Path) -> N
 def test_the_question_of_the_card_is_answered(
     merged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    _, text = head(merged)
     monkeypatch.chdir(merged)
-    exec(text.split("```python\n")[1].split("```")[0], {})
-    assert capsys.readouterr().out.strip()
+    answered(head(merged)[1], capsys)
+
+
+def answered(card: str, capsys: pytest.CaptureFixture) -> str:
+    """What a card's own words print."""
+    exec(card.split("```python\n")[1].split("```")[0], {})
+    said = capsys.readouterr().out
+    assert said
+    return said
 
 
 def test_the_same_adapter_gives_the_same_bytes(merged: Path, inside: Path, tmp_path: Path) -> None:
@@ -363,15 +369,25 @@ def test_rows_that_are_missing_are_told(inside: Path, tmp_path: Path) -> None:
 # Other classes, through the same door
 
 
-@pytest.mark.parametrize("kind", ["gemma3", "phi3"])
+@pytest.mark.parametrize("kind", ["gemma3", "mistral3", "phi3"])
 @pytest.mark.parametrize("variant", ["plain", "dora"])
-def test_other_classes_are_merged(kind: str, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_classes_are_exported(
+    kind: str, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Each by the words of its card, from another folder, whatever the base's own way to answer."""
     monkeypatch.chdir(tmp_path)
     base = write_class_base(Path("base"), kind)
+    drawn = {"do_sample": True, "temperature": 9.0, "repetition_penalty": 1.5, "max_length": 30, "eos_token_id": [2, 7]}
+    write_json(base / "generation_config.json", drawn)
+    said = []
     write_small_adapter(Path("adapters/dock"), base, variant=variant)
     write_test_rows(Path("rows.jsonl"), 2)
-    said = run("dock", "--to", "merged", "--test", "rows.jsonl", "--out", "out")
-    assert "2 of 2 answers equal" in said
+    for form in ("merged", "peft"):
+        monkeypatch.chdir(tmp_path)
+        assert "2 of 2 answers equal" in run("dock", "--to", form, "--test", "rows.jsonl", "--out", form)
+        monkeypatch.chdir(tmp_path / form)
+        said.append(answered(head(Path())[1], capsys))
+    assert said[0] == said[1]
 
 
 # mlx-lm
