@@ -342,5 +342,6 @@ def _mlx_form(source: Source) -> Form:
     preamble = source.chat.preamble
     system = ' --system-prompt "$(cat system.md)"' if preamble.system else ""
     prompt = shlex.quote(f"{preamble.prefix}\n\nyour question" if preamble.prefix else "your question")
-    asked = f"mlx_lm.generate --model base --adapter-path . --temp 0{system} --prompt {prompt}"
+    most = f"--temp 0 --max-tokens {source.most}"
+    asked = f"mlx_lm.generate --model base --adapter-path . {most}{system} --prompt {prompt}"
     return Form("mlx", "adapter", "A LoRA adapter of mlx-lm.", asked, "sh")

@@ -1,10 +1,13 @@
 """`tuneline export`: each form is loaded by its own tool, from another folder, and answers as the adapter does here."""
 
 import hashlib
+import importlib
 import json
 import os
 import resource
+import shlex
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,6 +20,7 @@ from click.testing import CliRunner
 from tests.conftest import ROOT
 from tests.small_adapter import SYSTEM, write_small_adapter, write_test_rows
 from tests.small_base import write_class_base, write_small_base
+from tuneline.answering.predictor import open_adapter
 from tuneline.cli import main
 from tuneline.exporting import gguf, llama
 from tuneline.exporting.commands import export
@@ -393,13 +397,24 @@ def test_other_classes_are_exported(
 # mlx-lm
 
 
-def test_mlx_lm_answers_by_the_export(inside: Path, tmp_path: Path) -> None:
+def test_mlx_lm_answers_by_the_export(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Also to the command of its card."""
+    wanted = open_adapter(Path("adapters/dock"), False).answer(
+        [[{"role": "user", "content": "your question"}]], 1, 9, ""
+    )
     said = run("dock", "--to", "mlx", "--out", tmp_path / "out")
     assert "4 of 4 answers equal" in said and "by mlx-lm" in said and "4 of 4 prompts" in said
     told, text = head(tmp_path / "out")
     assert told["library_name"] == "mlx" and '--system-prompt "$(cat system.md)"' in text
     assert (tmp_path / "out/base/tokenizer.json").is_file()
     check_sums(tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    command = text.split("```sh\n")[1].split("\n```")[0].replace("$(cat system.md)", SYSTEM)
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    importlib.import_module("mlx_lm.generate").main()
+    assert capsys.readouterr().out.split("==========")[1].strip("\n") == wanted[0].strip("\n")
 
 
 # GGUF
