@@ -1,9 +1,11 @@
 """The `tuneline` command: what people do beside the pipeline."""
 
+import errno
 import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,6 +35,15 @@ class Main(click.Group):
         if known or not has_door(RECIPES / name, "commands"):
             return known
         return open_door(RECIPES / name, "commands").commands
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """A file that is not there or may not be read, or a disk that is full, is one line, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # click's own affair
+                raise
+            raise click.ClickException(str(error)) from None
 
 
 @click.group(cls=Main)

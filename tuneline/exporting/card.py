@@ -1,6 +1,7 @@
 """README.md of an export: the model card as the Hub reads it, and all that is known of how the adapter was made."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def _purpose(facts: Facts, preamble: Preamble) -> Iterable[str]:
 
 
 def _block(text: str) -> str:
-    fence = "````" if "```" in text else "```"
+    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
     return f"{fence}text\n{text}\n{fence}"
 
 
@@ -96,6 +97,8 @@ def _parity(parity: Sequence[Parity]) -> str:
         most = "–" if one.difference is None else f"{one.difference:.4g}"
         equal = f"{one.equal} ({one.share:.2f})"
         lines.append(f"| {one.tool} | {one.against} | {one.rows} | {equal} | {most} | {one.prompts} |")
+    if len(parity) > 1:
+        lines += ["", "What the second line differs more than the first is what the quantization itself changes."]
     return "\n".join(lines)
 
 

@@ -53,16 +53,15 @@ def export(
 
     Rows of its test set are asked on both sides, and what does not answer alike is refused.
     """
-    from tuneline.exporting.export import Wish, check_out, open_source
+    from tuneline.exporting.export import Wish, open_source, read_source
     from tuneline.exporting.facts import find_facts, read_folder
+    from tuneline.exporting.places import check_out
     from tuneline.files import read_jsonl
-    from tuneline.models.adapter import read_adapter
-    from tuneline.models.base import read_base
 
     root = Path()
     folder = find_adapter(adapter)
     check_out(out, force)
-    base = read_base(root / read_adapter(folder).base)
+    _, base = read_source(folder, root)
     facts = find_facts(folder.resolve().name, folder, base, read_folder(root))
     test = test or root / f"data/{facts.name}/split/test.jsonl"
     found = read_jsonl(test)[:rows] if rows and test.is_file() else []

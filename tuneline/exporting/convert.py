@@ -23,7 +23,8 @@ from tuneline.exporting.forms import (
     write_mlx,
     write_peft,
 )
-from tuneline.files import say, whole_folder
+from tuneline.exporting.places import check_apart, new_folder
+from tuneline.files import say
 from tuneline.models.base import FETCHED, Base, read_base, read_base_yaml
 
 # The base
@@ -119,7 +120,7 @@ def mlx_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _load_peft(base: Base) -> Any:
+def load_shapes(base: Base) -> Any:
     """transformers' model of the base, its modules and shapes and no weights."""
     import torch
     from transformers import AutoConfig
@@ -166,7 +167,7 @@ def to_mlx(source: Path, base: Base, out: Path) -> None:
 
     Raises click.ClickException when mlx-lm cannot hold it, or has no such base.
     """
-    peft, model = _load_peft(base), load_mlx(base)
+    peft, model = load_shapes(base), load_mlx(base)
     pairs = dict(_pairs(peft, model))
     lora = read_peft(source, peft)
     ranks, scales = sizes(lora)
@@ -186,7 +187,7 @@ def to_peft(source: Path, base: Base, out: Path) -> None:
             "was made from with --base"
         )
     model = load_mlx(base)
-    pairs = {other: path for path, other in _pairs(_load_peft(base), model)}
+    pairs = {other: path for path, other in _pairs(load_shapes(base), model)}
     write_peft(out, _renamed(source, read_mlx(source, model), pairs, "transformers"), base)
 
 
@@ -227,9 +228,12 @@ def convert(source: Path, to: str, out: Path, base: str | None) -> None:
         raise click.ClickException(f"{source} is in the form of {to} already")
     if out.exists() and any(out.iterdir()):
         raise click.ClickException(f"{out} is not empty: name a new folder with --out")
+    check_apart(out, source)
     base = base or read_config(source).get(NAMES[form])
     if not base:
         raise click.ClickException(f"{source}/{CONFIG} names no base: name its folder with --base")
-    with whole_folder(out) as part:
-        FORMS[to](source, find_base(base), part)
+    found = find_base(base)
+    check_apart(out, found.folder)
+    with new_folder(out) as part:
+        FORMS[to](source, found, part)
     click.echo(f"{out}: the adapter for {to}")

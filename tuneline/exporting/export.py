@@ -1,24 +1,31 @@
 """An adapter folder → a folder in the form of another tool, with its card, its hashes and what it answers."""
 
+import re
 import shlex
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
-from tuneline.exporting import gguf, llama, ollama, parity
+from tuneline.answering.predictor import Predictor
+from tuneline.backends.cuda import model_class
+from tuneline.exporting import gguf, llama, mlx_answers, ollama, parity
 from tuneline.exporting.card import Form, write_card
 from tuneline.exporting.facts import Facts
+from tuneline.exporting.forms import read_config
 from tuneline.exporting.merging import generation_config, own_dtype, write_merged
 from tuneline.exporting.parity import Answer, Asked, Parity, Side
-from tuneline.exporting.peft_folder import write_peft
-from tuneline.exporting.sums import SUMS, write_sums
+from tuneline.exporting.peft_folder import base_of, write_peft
+from tuneline.exporting.places import check_apart, check_out, new_folder
+from tuneline.exporting.sums import write_sums
 from tuneline.exporting.tokenizer import write_tokenizer
-from tuneline.files import Row, bar, say, whole_folder
-from tuneline.models.adapter import Adapter, read_adapter
+from tuneline.files import Row, bar, say
+from tuneline.models.adapter import WEIGHTS, Adapter, read_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.lengths import AUTO, most_new_tokens
@@ -28,6 +35,8 @@ FORMS = ("merged", "gguf", "ollama", "mlx", "peft")
 LEAST_EQUAL = 0.98  # of the answers of a form that holds the weights as they are
 SAME_WEIGHTS = ("merged", "peft", "mlx")
 OURS = "the adapter on its base, float32"
+FEW_BITS = {"cuda": "4 bits (NF4)", "mlx": "4 bits of mlx"}  # by who trained: one library's are not the other's
+LIKELIEST = {"cuda": parity.likeliest, "mlx": mlx_answers.likeliest}
 
 
 @dataclass(frozen=True)
@@ -65,14 +74,32 @@ class Source:
 
 def open_source(folder: Path, root: Path, facts: Facts, rows: Sequence[Row], missing: str) -> Source:
     """`root`: of the checkout that has the base. Raises click.ClickException when the folder is no adapter of ours."""
-    adapter = read_adapter(folder)
-    base = read_base(root / adapter.base)
+    adapter, base = read_source(folder, root)
     chat = load_chat(base, Preamble((folder / "system.md").read_text("utf-8").strip(), adapter.prefix))
     spoken = [row for row in rows if "messages" in row]
     if rows and not spoken:
         missing = "the test rows are texts without a question"
     most = most_new_tokens(facts.most if facts.most not in (None, AUTO) else AUTO, chat, spoken) if spoken else 256
     return Source(folder, adapter, base, chat, facts, parity.ask_rows(chat, spoken), missing, most)
+
+
+def read_source(folder: Path, root: Path) -> tuple[Adapter, Base]:
+    """Raises click.ClickException for what is missing of the adapter, and where its base is not the one here."""
+    adapter = read_adapter(folder)
+    lacking = [name for name in (WEIGHTS, "system.md", "schema.json") if not (folder / name).is_file()]
+    if lacking:
+        raise click.ClickException(f"{folder} has no {', '.join(lacking)}: bring it back by `dvc checkout {folder}`")
+    if not (root / adapter.base).is_dir():
+        raise click.ClickException(
+            f"{folder} is of the base {adapter.base}, which is not here: run this in the checkout that has it"
+        )
+    base, told = read_base(root / adapter.base), read_config(folder)
+    name, revision = told.get("base_model_name_or_path"), told.get("revision")
+    if revision and (name, revision) != (base.id, base.revision):
+        raise click.ClickException(
+            f"{folder} was trained on {name} at {revision}, and {adapter.base} is {base.name} at {base.revision}"
+        )
+    return adapter, base
 
 
 def export(source: Source, wish: Wish, out: Path, force: bool) -> list[Parity]:
@@ -82,12 +109,13 @@ def export(source: Source, wish: Wish, out: Path, force: bool) -> list[Parity]:
     answers otherwise.
     """
     check_out(out, force)
-    with whole_folder(out) as part:
+    check_apart(out, source.folder, source.base.folder)
+    with new_folder(out) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found missing adapter keys")  # refused below, in one line
         found = WRITERS[wish.form](source, wish, part)
         preamble = source.chat.preamble
-        card = write_card(
-            found.form, source.facts, source.adapter, source.base, preamble, found.parity, found.untold
-        )  # fmt: skip
+        form = replace(found.form, what=found.form.what + _few_bits(source))
+        card = write_card(form, source.facts, source.adapter, source.base, preamble, found.parity, found.untold)
         (part / "README.md").write_text(card, encoding="utf-8")
         (part / "system.md").write_text(f"{preamble.system}\n", encoding="utf-8")
         shutil.copyfile(source.folder / "schema.json", part / "schema.json")
@@ -95,14 +123,6 @@ def export(source: Source, wish: Wish, out: Path, force: bool) -> list[Parity]:
     if not found.parity:
         say(f"{out}: not compared: {found.untold}")
     return found.parity
-
-
-def check_out(out: Path, force: bool) -> None:
-    """Raises click.ClickException when the folder holds something that no export has made."""
-    if out.exists() and not out.is_dir():
-        raise click.ClickException(f"{out} is a file; name a folder with --out")
-    if not force and out.is_dir() and any(out.iterdir()) and not (out / SUMS).is_file():
-        raise click.ClickException(f"{out} holds files that no export has written: name another folder, or say --force")
 
 
 @dataclass(frozen=True)
@@ -119,18 +139,16 @@ class Made:
 
 def ours(source: Source) -> Iterator[tuple[str, list[Answer]]]:
     """(against what, its answers): the adapter on the base at full precision, and on 4 bits if it was trained there."""
-    kinds = {"none": OURS}
-    if source.adapter.quantization != "none":
-        kinds[source.adapter.quantization] = (
-            f"the adapter on its base in {source.adapter.quantization}, as it was trained"
-        )
-    for quantization, against in kinds.items():
-        yield (
-            against,
-            parity.answer_here(
-                source.base, source.folder, quantization, source.chat.preamble, source.asked, source.most
-            ),
-        )
+    kinds = [(OURS, "cuda", "none")]
+    trained, quantization = source.adapter.backend, source.adapter.quantization
+    if quantization != "none":
+        kinds.append((f"the adapter on its base in {FEW_BITS[trained]}, as it was trained", trained, quantization))
+    for against, backend, bits in kinds:
+        if backend == "mlx" and not util.find_spec("mlx_lm"):
+            say(f"not compared with {against}: mlx-lm, which alone has these, is not installed here")
+            continue
+        predictor = Predictor(backend, source.base, bits, "float32", source.chat.preamble, source.folder)
+        yield against, parity.answer_here(predictor, LIKELIEST[backend], source.asked, source.most)
 
 
 def compared(source: Source, wish: Wish, side: Side, here: Sequence[tuple[str, list[Answer]]]) -> list[Parity]:
@@ -236,7 +254,6 @@ def _texts(source: Source) -> Iterator[str]:
 
 def _mlx(source: Source, wish: Wish, out: Path) -> Made:
     from tuneline.exporting.mlx import BASE, write_mlx
-    from tuneline.exporting.mlx_answers import Mlx
 
     write_mlx(source.folder, source.base, out)
     write_tokenizer(source.chat, source.base, out / BASE)
@@ -244,7 +261,7 @@ def _mlx(source: Source, wish: Wish, out: Path) -> Made:
     if not source.asked:
         return Made(_mlx_form(source), [], _untold(source, wish))
     here = list(ours(source))
-    return Made(_mlx_form(source), compared(source, wish, Mlx(out / BASE, out), here))
+    return Made(_mlx_form(source), compared(source, wish, mlx_answers.Mlx(out / BASE, out), here))
 
 
 WRITERS: dict[str, Callable[[Source, Wish, Path], Made]] = {
@@ -259,11 +276,12 @@ WRITERS: dict[str, Callable[[Source, Wish, Path], Made]] = {
 # What the card says of each
 
 
-_ASK = """from transformers import AutoTokenizer
+_ASK = """from transformers import AutoTokenizer, GenerationConfig
 {imports}
 folder = "."  # this one
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {load}
+model.generation_config = GenerationConfig.from_pretrained(folder)  # greedy, whatever the base's own says
 messages = [{system}{{"role": "user", "content": {prefix}"your question"}}]
 given = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
 made = model.generate(**given)[0, given["input_ids"].shape[1]:]
@@ -277,32 +295,41 @@ def _ask(source: Source, imports: str, load: str) -> str:
     return _ASK.format(imports=imports, load=load, system=system, prefix=prefix)
 
 
+def _few_bits(source: Source) -> str:
+    if source.adapter.quantization == "none":
+        return ""
+    return (
+        f" It was trained and measured on its base in {FEW_BITS[source.adapter.backend]}, and stands here on the base "
+        "in full precision: the error of the 4 bits is gone, so that single answers differ from those measured."
+    )
+
+
 def _merged_form(source: Source, dtype: str) -> Form:
-    quantized = ""
-    if source.adapter.quantization != "none":
-        quantized = (
-            " It was trained on the base in 4 bits, and is merged into the base as it was before: the error of the "
-            "4 bits, under which it was trained and measured, is gone, so that single answers differ."
-        )
-    what = f"A LoRA adapter merged into its base, {dtype}: it needs nothing but transformers.{quantized}"
-    load = "AutoModelForCausalLM.from_pretrained(folder)"
-    return Form("transformers", "merge", what, _ask(source, "from transformers import AutoModelForCausalLM\n", load))
+    what = f"A LoRA adapter merged into its base, {dtype}: it needs nothing but transformers."
+    auto = model_class(source.base).__name__
+    asked = _ask(source, f"from transformers import {auto}\n", f"{auto}.from_pretrained(folder)")
+    return Form("transformers", "merge", what, asked)
 
 
 def _peft_form(source: Source) -> Form:
+    auto, base = model_class(source.base).__name__, base_of(source.base)
+    imports = "from peft import AutoPeftModelForCausalLM\n"
     load = "AutoPeftModelForCausalLM.from_pretrained(folder)"
-    asked = _ask(source, "from peft import AutoPeftModelForCausalLM\n", load)
+    if auto != "AutoModelForCausalLM":  # PEFT has no class that finds the base of one that sees pictures
+        imports = f"from peft import PeftModel\nfrom transformers import {auto}\n"
+        load = f"PeftModel.from_pretrained({auto}.from_pretrained({base!r}), folder)"
+    asked = _ask(source, imports, load)
     return Form("peft", "adapter", f"A LoRA adapter of PEFT, on {source.base.name}.", asked)
 
 
 def _gguf_form(source: Source, name: str) -> Form:
-    asked = f"llama-server --model {name} --ctx-size {source.base.context} --jinja --temp 0"
+    asked = f"llama-server --model {shlex.quote(name)} --ctx-size {source.base.context} --jinja --temp 0"
     what = "A LoRA adapter merged into its base, as a GGUF file for llama.cpp and what is built on it."
     return Form("gguf", "quantized", what, asked, "sh")
 
 
 def _ollama_form(source: Source, raw: bool) -> Form:
-    name = source.facts.name.replace("_", "-")
+    name = re.sub("[^a-z0-9]+", "-", source.facts.name.lower()).strip("-") or "adapter"  # what Ollama takes
     asked = f"ollama create {name} -f Modelfile\nollama run {name} 'your question'"
     what = "A LoRA adapter merged into its base, as a GGUF file with a Modelfile for Ollama, which was not run here."
     if raw:
@@ -315,5 +342,6 @@ def _mlx_form(source: Source) -> Form:
     preamble = source.chat.preamble
     system = ' --system-prompt "$(cat system.md)"' if preamble.system else ""
     prompt = shlex.quote(f"{preamble.prefix}\n\nyour question" if preamble.prefix else "your question")
-    asked = f"mlx_lm.generate --model base --adapter-path . --temp 0{system} --prompt {prompt}"
+    most = f"--temp 0 --max-tokens {source.most}"
+    asked = f"mlx_lm.generate --model base --adapter-path . {most}{system} --prompt {prompt}"
     return Form("mlx", "adapter", "A LoRA adapter of mlx-lm.", asked, "sh")

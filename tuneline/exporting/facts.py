@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from tuneline.exporting.sums import folder_hash
@@ -82,6 +83,24 @@ def _stages_that_made(name: str, adapter: str, read: Read) -> dict[str, Row]:
         if made.get(f"adapters/{name}") == adapter:
             return stages
     return {}
+
+
+def check_base(name: str, base: str, then: Read, now: Read) -> None:
+    """`then`: the commit of a version; `now`: the checkout whose base it would be put on.
+
+    Raises click.ClickException when the locks say that the base has become another: answers on both sides would be
+    wrong alike.
+    """
+    was, its = (_base_hashes(base, read) for read in (then, now))
+    if was and its and not was & its:
+        raise click.ClickException(
+            f"{name} was trained on another {base} than the one here: check out its commit to export it"
+        )
+
+
+def _base_hashes(base: str, read: Read) -> set[str]:
+    stages = [stage for lock in LOCKS for stage in (yaml.safe_load(read(lock) or "") or {}).get("stages", {}).values()]
+    return {dep["md5"] for stage in stages for dep in stage.get("deps", ()) if dep["path"] == base and "md5" in dep}
 
 
 def _hashes(stages: Any) -> dict[str, str]:

@@ -69,22 +69,10 @@ def read_peft(source: Path, model: Any) -> Lora:
     Raises click.ClickException for what is more than LoRA or DoRA of linear layers, and for weights that do not fit.
     """
     import torch
-    from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
-    from peft.tuners.lora import LoraLayer
 
-    _check_settings(source)
-    config = LoraConfig.from_pretrained(str(source))
-    config.init_lora_weights = False  # its weights are in the file
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of what merging would mean
-            inject_adapter_in_model(config, model, low_cpu_mem_usage=True)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise click.ClickException(f"{source}: PEFT: {one_line(error)}") from None
-    layers = {path: part for path, part in model.named_modules() if isinstance(part, LoraLayer)}
-    _check_linear(source, {path: part.get_base_layer() for path, part in layers.items()}, torch.nn.Linear)
-    weights = _todays_names(_read_weights(source / WEIGHTS), config, model)
-    places = get_peft_model_state_dict(model, save_embedding_layers=False)
-    _check_places(source, weights, {name: tuple(value.shape) for name, value in places.items()})
+    config, layers = _put_on(source, model)
+    tensors = {name: torch.from_numpy(value) for name, value in read_weights(source / WEIGHTS).items()}
+    weights = {name: value.numpy() for name, value in _placed(source, tensors, config, model).items()}
     updates = {
         path: Update(
             weights[f"{path}.lora_A.weight"],
@@ -97,14 +85,51 @@ def read_peft(source: Path, model: Any) -> Lora:
     return Lora(updates, config.lora_dropout)
 
 
-def _todays_names(weights: dict[str, Any], config: Any, model: Any) -> dict[str, Any]:
-    """Without PREFIX. transformers renamed modules of some models, and PEFT still reads adapters from before that."""
+def check_peft(source: Path, model: Any) -> None:
+    """As `read_peft`, by names and shapes: no weight is read."""
     import torch
+    from safetensors import SafetensorError, safe_open
+
+    config, _ = _put_on(source, model)
+    try:
+        with safe_open(source / WEIGHTS, "numpy") as file:
+            names = file.keys()
+            shapes = {name: file.get_slice(name).get_shape() for name in names}
+    except (OSError, SafetensorError) as error:
+        raise click.ClickException(f"{source / WEIGHTS} cannot be read: {one_line(error)}") from None
+    _placed(source, {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}, config, model)
+
+
+def _put_on(source: Path, model: Any) -> tuple[Any, dict[str, Any]]:
+    """(PEFT's configuration, its layers in the model by their paths)."""
+    import torch
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
+
+    _check_settings(source)
+    config = LoraConfig.from_pretrained(str(source))
+    config.init_lora_weights = False  # its weights are in the file
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of what merging would mean
+            inject_adapter_in_model(config, model, low_cpu_mem_usage=True)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise click.ClickException(f"{source}: PEFT: {one_line(error)}") from None
+    layers = {path: part for path, part in model.named_modules() if isinstance(part, LoraLayer)}
+    _check_linear(source, {path: part.get_base_layer() for path, part in layers.items()}, torch.nn.Linear)
+    return config, layers
+
+
+def _placed(source: Path, tensors: dict[str, Any], config: Any, model: Any) -> dict[str, Any]:
+    """By their names in the model, without PREFIX: transformers renamed modules of some models, and PEFT still reads
+    adapters from before that."""
+    from peft import get_peft_model_state_dict
     from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers
 
-    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
-    tensors = convert_peft_adapter_state_dict_for_transformers(model, config, tensors)
-    return {name.removeprefix(PREFIX): value.numpy() for name, value in tensors.items()}
+    converted = convert_peft_adapter_state_dict_for_transformers(model, config, tensors)
+    weights = {name.removeprefix(PREFIX): value for name, value in converted.items()}
+    places = get_peft_model_state_dict(model, save_embedding_layers=False)
+    _check_places(source, weights, {name: tuple(value.shape) for name, value in places.items()})
+    return weights
 
 
 def _check_settings(source: Path) -> None:
@@ -141,7 +166,7 @@ def read_mlx(source: Path, model: Any) -> Lora:
         raise click.ClickException(
             f"{source}/{CONFIG}: fine_tune_type is {tuned}: PEFT's form holds lora and dora only"
         )
-    weights = _read_weights(source / MLX_WEIGHTS)
+    weights = read_weights(source / MLX_WEIGHTS)
     try:
         load_adapters(model, str(source))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -178,13 +203,12 @@ def _check_places(source: Path, weights: dict[str, Any], places: dict[str, tuple
     faults = {
         "are missing from the file": places.keys() - both,
         "have no place in the adapted base": weights.keys() - both,
-        "are of another shape": {name for name in both if weights[name].shape != places[name]},
+        "are of another shape": {name for name in both if tuple(weights[name].shape) != places[name]},
     }
     told = [f"{len(names)} {words}, such as {min(names)}" for words, names in faults.items() if names]
     if told:
         raise click.ClickException(
-            f"{source}: of the weights, {'; '.join(told)}: the adapter is more than LoRA, or of another base; name its "
-            "own with --base"
+            f"{source}: of the weights, {'; '.join(told)}: the adapter is more than LoRA, or its base is another"
         )
 
 
@@ -277,7 +301,8 @@ def read_config(source: Path) -> dict[str, Any]:
     return config
 
 
-def _read_weights(path: Path) -> dict[str, Any]:
+def read_weights(path: Path) -> dict[str, Any]:
+    """float32. Raises click.ClickException."""
     import mlx.core as mx
 
     try:

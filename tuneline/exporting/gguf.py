@@ -6,6 +6,7 @@ place apart and run as a process that sees it there.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -42,6 +43,8 @@ KNOWN: tuple[tuple[list[dict[str, Any]], str], ...] = (
 )
 COARSEST = "superbpe"  # splits at numbers and nowhere else
 SHOWN = 3
+BAR = re.compile(r"\d+%\|")
+SHORT = re.compile(r"\d+ requested and \d+ written|No space left")  # as numpy says it
 
 
 def converter() -> Path | None:
@@ -69,11 +72,14 @@ def write_gguf(model: Path, name: str, outtype: str, out: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(check_converter())}
     done = subprocess.run([*command, "--model-name", name], env=environment, capture_output=True, text=True)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason"]
-        raise click.ClickException(f"no GGUF of this model: {reason(said[-1])}")
+        raise click.ClickException(f"no GGUF of this model: {reason(done.stderr)}")
 
 
-def reason(line: str) -> str:
+def reason(said: str) -> str:
+    """In a line. Its bar stands after what it says when it fails."""
+    line = next((line for line in reversed(said.splitlines()) if line.strip() and not BAR.search(line)), "nothing")
+    if SHORT.search(line):
+        return "the disk is full"
     if "BPE pre-tokenizer was not recognized" in line:
         return (
             "llama.cpp has no name for how its tokenizer splits text, and would read it otherwise than the model "

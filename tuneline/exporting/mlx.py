@@ -1,6 +1,5 @@
 """The export for mlx-lm: an adapter that `mlx_lm.generate` and `mlx_lm.fuse` take, and its base as they load it."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ from tuneline.backends.mlx import load_adapter
 from tuneline.exporting import forms
 from tuneline.exporting.convert import load_mlx, mlx_config
 from tuneline.files import write_json
+from tuneline.models.adapter import WEIGHTS
 from tuneline.models.base import Base
 
 BASE = "base"  # of the folder: what `--model` names
@@ -21,8 +21,9 @@ def write_mlx(adapter: Path, base: Base, out: Path) -> None:
 
     Raises click.ClickException when mlx-lm has no class for the base, or cannot hold the adapter.
     """
+    forms.read_weights(adapter / WEIGHTS)  # told in one line where they cannot be
     model = load_adapter(load_mlx(base), adapter)
-    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    config = forms.read_config(adapter)
     forms.write_mlx(out, forms.lora_of(model, config["lora_dropout"]), base, model)
     write_base(base, out / BASE)
 

@@ -5,7 +5,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tuneline.exporting.parity import BATCH, LIKELIEST, Answer, Asked
+from tuneline.exporting.parity import BATCH, LIKELIEST, Answer, Asked, Likeliest
 from tuneline.files import Row, bar
 
 
@@ -26,7 +26,7 @@ class Mlx:
     def answer(self, asked: Sequence[Asked], most: int, ours: Sequence[Answer]) -> list[Answer]:
         texts = self._texts(asked, most)
         both = zip(texts, asked, ours, strict=True)
-        return [Answer(text, [], self._likeliest(one.ids, our.ids)) for text, one, our in both]
+        return [Answer(text, [], likeliest(self.model, one.ids, our.ids)) for text, one, our in both]
 
     def _texts(self, asked: Sequence[Asked], most: int) -> list[str]:
         from mlx_lm.generate import batch_generate
@@ -43,10 +43,12 @@ class Mlx:
                 done.update(len(prompts))
         return texts
 
-    def _likeliest(self, prompt: list[int], answer: list[int]) -> list[dict[int, float]]:
-        import mlx.core as mx
-        import numpy as np
 
-        logits = self.model(mx.array([prompt + answer]))[0, len(prompt) - 1 :]
-        rows: Any = np.array(logits - mx.logsumexp(logits, axis=-1, keepdims=True))
-        return [{int(at): float(row[at]) for at in np.argsort(row)[-LIKELIEST:]} for row in rows]
+def likeliest(model: Any, prompt: list[int], answer: list[int]) -> Likeliest:
+    """By one pass of a model of mlx-lm over the prompt and the answer after it."""
+    import mlx.core as mx
+    import numpy as np
+
+    logits = model(mx.array([prompt + answer]))[0, len(prompt) - 1 :].astype(mx.float32)
+    rows: Any = np.array(logits - mx.logsumexp(logits, axis=-1, keepdims=True))
+    return [{int(at): float(row[at]) for at in np.argsort(row)[-LIKELIEST:]} for row in rows]

@@ -4,15 +4,15 @@ An answer is equal when its text is, to the letter. Beside that, at each place o
 can be led along it, the log-probabilities of the likeliest tokens are compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tuneline.answering.predictor import Predictor
 from tuneline.files import Row, bar
 from tuneline.models.base import Base
 from tuneline.rendering.chat import Chat
-from tuneline.rendering.preamble import Preamble
 
 LIKELIEST = 10  # tokens compared at each place
 BATCH = 16  # rows
@@ -95,20 +95,17 @@ def compare(against: str, chat: Chat, asked: Sequence[Asked], ours: Sequence[Ans
 
 
 def answer_here(
-    base: Base, adapter: Path, quantization: str, preamble: Preamble, asked: Sequence[Asked], most: int
+    predictor: Predictor, likeliest: Callable[[Any, list[int], list[int]], Likeliest], asked: Sequence[Asked], most: int
 ) -> list[Answer]:
-    """As `tuneline predict` answers on a CPU: the adapter on its base, which is on 4 bits where it is told so."""
-    from tuneline.answering.predictor import Predictor
-
-    predictor = Predictor("cuda", base, quantization, "float32", preamble, adapter)
+    """As `tuneline predict` answers on a CPU. `likeliest`: of the predictor's backend."""
+    chat, model = predictor.chat, predictor.model
     with bar("ours", total=len(asked)) as done:
         answers = predictor.writer.generate(
-            predictor.model, [one.ids for one in asked], most, predictor.chat.stop_ids, BATCH, None, done.update
-        )
-    told = predictor.chat.tokenizer.batch_decode(answers, skip_special_tokens=True)
+            model, [one.ids for one in asked], most, chat.stop_ids, BATCH, None, done.update
+        )  # fmt: skip
+    told = chat.tokenizer.batch_decode(answers, skip_special_tokens=True)
     return [
-        Answer(text, ids, likeliest(predictor.model, one.ids, ids))
-        for one, text, ids in zip(asked, told, answers, strict=True)
+        Answer(text, ids, likeliest(model, one.ids, ids)) for one, text, ids in zip(asked, told, answers, strict=True)
     ]
 
 
@@ -145,7 +142,7 @@ class Transformers:
             self.model = peft.PeftModel.from_pretrained(loaded, str(folder))
         else:
             self.model = model_class(base).from_pretrained(folder, **where)
-        self.config = GenerationConfig.from_pretrained(folder)
+        self.model.generation_config = GenerationConfig.from_pretrained(folder)  # as the card says
         self.model.eval()
         name = f"peft {peft.__version__} on " if adapter else ""
         self.tool = f"{name}transformers {transformers.__version__}"
@@ -172,7 +169,7 @@ class Transformers:
 
         given = self.tokenizer(texts, padding=True, add_special_tokens=False, return_tensors="pt")
         given = {key: given[key].to(self.model.device) for key in ("input_ids", "attention_mask")}
-        self.config.max_new_tokens = most
+        self.model.generation_config.max_new_tokens = most
         with torch.inference_mode():
-            made = self.model.generate(**given, generation_config=self.config)
+            made = self.model.generate(**given)
         return self.tokenizer.batch_decode(made[:, given["input_ids"].shape[1] :], skip_special_tokens=True)

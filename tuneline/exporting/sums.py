@@ -13,6 +13,12 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
+def summed(folder: Path) -> list[str]:
+    """The paths that its list has."""
+    lines = (folder / SUMS).read_text("utf-8", errors="replace").splitlines()
+    return [name for line in lines if (name := line.partition("  ")[2])]
+
+
 def folder_hash(folder: Path) -> str:
     """As DVC hashes a folder: MD5 of the list of its files' MD5 and paths, and `.dir`."""
     listed = [{"md5": _digest(path, "md5"), "relpath": path.relative_to(folder).as_posix()} for path in _files(folder)]

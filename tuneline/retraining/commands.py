@@ -221,13 +221,15 @@ def export(
 
     It is compared on the test rows that it was measured on.
     """
-    from tuneline.exporting.export import Wish, check_out, open_source
+    from tuneline.exporting.export import Wish, open_source
+    from tuneline.exporting.places import check_out
     from tuneline.retraining import releasing
 
     check_out(out, force)
     root = find_root()
     version = releasing.find_version(root, name)
     folder = releasing.version_folder(root, version)
+    releasing.check_version(root, version, folder)
     facts = releasing.version_facts(root, version, folder)
     found, missing = releasing.version_rows(root, version, rows) if rows else ([], "")
     wish = Wish(form, dtype, outtype, rows, least_equal)

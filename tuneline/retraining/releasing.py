@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from tuneline.exporting.facts import Facts, Read, find_facts
+from tuneline.exporting.facts import Facts, Read, check_base, find_facts, read_folder
 from tuneline.exporting.sums import SUMS, write_sums
 from tuneline.files import Row, read_jsonl, whole_file, write_json
 from tuneline.models.adapter import read_adapter
@@ -52,6 +52,12 @@ def read_commit(root: Path, version: Version) -> Read:
 def version_facts(root: Path, version: Version, folder: Path) -> Facts:
     base = read_base(root / read_adapter(folder).base)
     return find_facts(version.name, folder, base, read_commit(root, version), version.commit)
+
+
+def check_version(root: Path, version: Version, folder: Path) -> None:
+    """Raises click.ClickException where the base here is not the one that it was trained on."""
+    base = read_adapter(folder).base.as_posix()
+    check_base(f"{version.name} {version.version}", base, read_commit(root, version), read_folder(root))
 
 
 def version_rows(root: Path, version: Version, most: int) -> tuple[list[Row], str]:

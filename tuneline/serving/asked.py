@@ -52,7 +52,7 @@ class Refusal(Exception):
 
 
 class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     include_usage: bool | None = None
     include_obfuscation: Harmless
 
@@ -66,7 +66,7 @@ def _only(name: str) -> Any:
 class Asked(BaseModel):
     """A chat completion as OpenAI has it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)  # no "yes" for true, no true for 1
     model: str = Field(description="One of /v1/models.")
     messages: list[dict[str, Any]] = Field(
         min_length=1, description="The last is the user's or a tool's. Without a system message, the adapter's own."
@@ -126,7 +126,7 @@ def read(asked: Asked, voice: Voice, context: int, most: int, calls: Calls | Non
     """`context`: tokens of the base. `most`: tokens of an answer where nothing is said. Raises Refusal."""
     for name, (values, why) in ONLY.items():
         value = getattr(asked, name)
-        if value is not None and value not in values:
+        if value is not None and not any(value == one and type(value) in _alike(one) for one in values):
             raise Refusal(f"{name} {json.dumps(value)[:80]} is not done here: {why}", name)
     if asked.stream_options and not asked.stream:
         raise Refusal("stream_options without stream", "stream_options", "invalid")
@@ -152,7 +152,14 @@ def read(asked: Asked, voice: Voice, context: int, most: int, calls: Calls | Non
     return Question(prompt, most, stops, _schema(asked, voice), tools, notes)
 
 
+def _alike(value: Any) -> tuple[type, ...]:
+    """1.0 is 1 to a client, and true is not."""
+    return (int, float) if type(value) is int else (type(value),)
+
+
 def _row(asked: Asked) -> Row:
+    for message in asked.messages:
+        _check_content(message.get("content"))
     try:
         row, _ = read_question({"messages": asked.messages, "tools": asked.tools})
     except BadRow as reason:
@@ -160,6 +167,18 @@ def _row(asked: Asked) -> Row:
     if len(row["messages"]) < len(asked.messages):
         raise Refusal("the last message is the assistant's: an answer is begun by the model alone", "messages")
     return {**row, "where": "the request"}
+
+
+def _check_content(content: Any) -> None:
+    """A row of a file may hold an object where a text is meant; a request means none by it."""
+    parts = content if isinstance(content, list) else [{"type": "text", "text": "" if content is None else content}]
+    for part in parts or [None]:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind not in (None, "text"):
+            raise Refusal(f"content holds a part of the type {json.dumps(kind)[:80]}: only text is read", "messages")
+        if kind is None or not isinstance(part.get("text"), str):
+            told = '{"type": "text", "text": "…"}'
+            raise Refusal(f"content is a text, or a list of parts such as {told}", "messages", "invalid")
 
 
 def _prompt(row: Row, voice: Voice) -> list[int]:

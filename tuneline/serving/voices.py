@@ -85,9 +85,15 @@ def _check_precision(backend: str, folders: list[Path]) -> None:
 
 
 def _schema(folder: Path) -> str:
-    """The adapter's own schema, where that is of JSON; for one that answers in text, any object."""
+    """The adapter's own schema, where that is of JSON; for one that answers in text, any object.
+
+    Raises click.ClickException when schema.json is no JSON.
+    """
     text = (folder / "schema.json").read_text("utf-8") if (folder / "schema.json").is_file() else OBJECT
-    own = json.loads(text)
+    try:
+        own = json.loads(text)
+    except ValueError as error:
+        raise click.ClickException(f"{folder}/schema.json is no JSON: {error}") from None
     return text if isinstance(own, dict) and own and own.get("type") != "string" else OBJECT
 
 

@@ -1,10 +1,18 @@
 """`tuneline export`: each form is loaded by its own tool, from another folder, and answers as the adapter does here."""
 
 import hashlib
+import importlib
 import json
 import os
+import resource
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -12,8 +20,11 @@ from click.testing import CliRunner
 from tests.conftest import ROOT
 from tests.small_adapter import SYSTEM, write_small_adapter, write_test_rows
 from tests.small_base import write_class_base, write_small_base
+from tuneline.answering.predictor import open_adapter
+from tuneline.cli import main
 from tuneline.exporting import gguf, llama
 from tuneline.exporting.commands import export
+from tuneline.exporting.facts import check_base
 from tuneline.exporting.sums import SUMS, folder_hash
 from tuneline.files import write_json
 
@@ -128,10 +139,16 @@ def test_the_card_and_the_hashes_of_an_export(merged: Path, checkout: Path) -> N
 def test_the_question_of_the_card_is_answered(
     merged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    _, text = head(merged)
     monkeypatch.chdir(merged)
-    exec(text.split("```python\n")[1].split("```")[0], {})
-    assert capsys.readouterr().out.strip()
+    answered(head(merged)[1], capsys)
+
+
+def answered(card: str, capsys: pytest.CaptureFixture) -> str:
+    """What a card's own words print."""
+    exec(card.split("```python\n")[1].split("```")[0], {})
+    said = capsys.readouterr().out
+    assert said
+    return said
 
 
 def test_the_same_adapter_gives_the_same_bytes(merged: Path, inside: Path, tmp_path: Path) -> None:
@@ -171,6 +188,93 @@ def test_a_folder_that_holds_something_else_is_left_alone(inside: Path, tmp_path
     assert "--force" in said and [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_former_export_to_which_something_was_added_is_left_alone(inside: Path, tmp_path: Path) -> None:
+    run("dock", "--to", "peft", "--out", tmp_path / "out", "--rows", 0)
+    (tmp_path / "out/notes").mkdir()
+    (tmp_path / "out/notes/mine").write_text("a thesis", encoding="utf-8")
+    assert "(notes)" in run("dock", "--to", "peft", "--out", tmp_path / "out", "--rows", 0, fails=True)
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("adapters/dock", "would replace it"),
+        ("adapters", "would replace it"),
+        (".", "would replace it"),
+        ("..", "would replace it"),
+        ("adapters/dock/out", "stays as it is"),
+        (f"{NAMED}/a/b", "stays as it is"),
+        ("dvc.lock/out", "is not written"),
+        ("/proc/out", "is not written"),
+        ("/dev/null/out", "is not written"),
+    ],
+)
+def test_where_nothing_is_to_be_put(out: str, told: str, inside: Path) -> None:
+    """Whatever is forced."""
+    before = sorted(inside.rglob("*"))
+    words = ["--to", "peft", "--rows", "0", "--out", out, "--force"]
+    done = CliRunner().invoke(main, ["export", "dock", *words])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1) and told in done.output, done.output
+    assert sorted(inside.rglob("*")) == before
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What a library meets on a full disk: a file that cannot be written any further."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("form", ["merged", "mlx", "peft"])
+def test_a_full_disk_leaves_what_was_there(form: str, inside: Path, tmp_path: Path) -> None:
+    """It is full in the weights, in a copy of the base's, in the tokenizer."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").touch()
+    words = ["dock", "--rows", "0", "--force", "--to", form, "--out", str(tmp_path / "out")]
+    with files_of_at_most(150_000):
+        done = CliRunner().invoke(main, ["export", *words])
+    assert done.exit_code == 1 and "is not written: " in done.output.splitlines()[-1], done.output
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine"]
+
+
+@pytest.mark.parametrize("form", ["peft", "merged", "mlx"])
+def test_an_adapter_that_is_not_whole_or_of_another_base(form: str, inside: Path, tmp_path: Path) -> None:
+    """Also where no row is compared."""
+    bases = {"wide": {"hidden_size": 32}, "deep": {"num_hidden_layers": 3}}
+    for name, changed in bases.items():
+        if not Path(f"models/{name}").exists():
+            write_small_base(Path(f"models/{name}"), **changed)
+
+    def told(file: str, **changed: object) -> Callable[[Path], None]:
+        return lambda folder: write_json(folder / file, json.loads((folder / file).read_text("utf-8")) | changed)
+
+    spoiled: dict[str, list[Callable[[Path], None]]] = {
+        "base": [told("adapter.json", base="models/wide"), told("adapter.json", base="models/deep"),
+                 told("adapter_config.json", r=8)],
+        "run this in the checkout": [told("adapter.json", base="models/gone")],
+        "was trained on": [told("adapter_config.json", revision="0" * 40)],
+        "system.md": [lambda folder: (folder / "system.md").unlink()],
+        "schema.json": [lambda folder: (folder / "schema.json").unlink()],
+        "adapter_model.safetensors": [lambda folder: (folder / "adapter_model.safetensors").unlink()],
+        "adapter_config.json cannot be read": [lambda folder: (folder / "adapter_config.json").write_text("{")],
+        "is no trained adapter": [lambda folder: (folder / "adapter.json").write_text("{")],
+        "": [lambda folder: (folder / "adapter_model.safetensors").write_bytes(b""),
+             lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"x" * 99)],
+    }  # fmt: skip
+    for says, spoil in ((says, one) for says, all_of in spoiled.items() for one in all_of):
+        shutil.rmtree(tmp_path / "a", ignore_errors=True)
+        shutil.copytree("adapters/dock", tmp_path / "a")
+        spoil(tmp_path / "a")
+        words = [str(tmp_path / "a"), "--to", form, "--rows", "0", "--out", str(tmp_path / "out")]
+        done = CliRunner().invoke(main, ["export", *words])
+        assert (done.exit_code, done.output.count("\n")) == (1, 1) and says in done.output, done.output
+        assert not (tmp_path / "out").exists()
+
+
 def test_force_and_a_former_export_are_replaced(inside: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -207,14 +311,45 @@ def test_the_own_precision_of_a_base_gives_way_where_it_answers_otherwise(
     assert "what it was trained on is not known here" in head(Path("out"))[1]
 
 
+def figures(folder: Path) -> list[tuple[str, float]]:
+    """Of each line of the card's table: (against what, the largest difference)."""
+    cells = [line.split(" | ") for line in head(folder)[1].splitlines() if "| the adapter on its base" in line]
+    return [(row[1], float(row[4])) for row in cells]
+
+
 def test_an_adapter_of_four_bits_is_merged_into_the_whole_base(tmp_path: Path, inside: Path) -> None:
+    """What differs from the answers that it was measured by is what the 4 bits changed, and no more."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
     adapter = write_small_adapter(tmp_path / "fine", Path(NAMED), quantization="4bit", prefix="Say:")
     words = ("--to", "merged", "--test", "data/dock/split/test.jsonl", "--rows", 2)
     said = run(adapter, *words, "--out", tmp_path / "out")
     assert "2 of 2 answers equal to the adapter on its base, float32" in said
-    assert "in 4bit, as it was trained" in said
-    _, text = head(tmp_path / "out")
-    assert "trained on the base in 4 bits" in text and "Say:" in text
+    (whole, own), (few, other) = figures(tmp_path / "out")
+    assert whole.endswith("float32") and few.endswith("in 4 bits (NF4), as it was trained") and own < 1e-3 < other
+    assert "on its base in 4 bits (NF4), and stands here on the base in full precision" in head(tmp_path / "out")[1]
+
+    bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    load, ids = AutoModelForCausalLM.from_pretrained, torch.arange(5, 60)[None]
+    with torch.inference_mode():
+        merged = load(tmp_path / "out")(ids).logits
+        on_whole = PeftModel.from_pretrained(load(NAMED), adapter)(ids).logits
+        on_few = PeftModel.from_pretrained(load(NAMED, quantization_config=bits, dtype="float32"), adapter)(ids).logits
+    error = (on_whole - on_few).abs().max()
+    assert (merged - on_whole).abs().max() < error / 100
+    assert abs((merged - on_few).abs().max() - error) < error / 100
+
+
+def test_four_bits_of_mlx_are_not_those_of_bitsandbytes(tmp_path: Path, inside: Path) -> None:
+    adapter = write_small_adapter(tmp_path / "fine", Path(NAMED), quantization="4bit")
+    told = json.loads((adapter / "adapter.json").read_text("utf-8"))
+    write_json(adapter / "adapter.json", told | {"backend": "mlx"})
+    run(adapter, "--to", "peft", "--test", "data/dock/split/test.jsonl", "--rows", 1, "--out", tmp_path / "out")
+    (_, own), (few, other) = figures(tmp_path / "out")
+    assert few.endswith("in 4 bits of mlx, as it was trained") and own < other
+    assert "on its base in 4 bits of mlx" in head(tmp_path / "out")[1]
 
 
 @pytest.mark.parametrize(
@@ -238,27 +373,48 @@ def test_rows_that_are_missing_are_told(inside: Path, tmp_path: Path) -> None:
 # Other classes, through the same door
 
 
-@pytest.mark.parametrize("kind", ["gemma3", "phi3"])
+@pytest.mark.parametrize("kind", ["gemma3", "mistral3", "phi3"])
 @pytest.mark.parametrize("variant", ["plain", "dora"])
-def test_other_classes_are_merged(kind: str, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_classes_are_exported(
+    kind: str, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Each by the words of its card, from another folder, whatever the base's own way to answer."""
     monkeypatch.chdir(tmp_path)
     base = write_class_base(Path("base"), kind)
+    drawn = {"do_sample": True, "temperature": 9.0, "repetition_penalty": 1.5, "max_length": 30, "eos_token_id": [2, 7]}
+    write_json(base / "generation_config.json", drawn)
+    said = []
     write_small_adapter(Path("adapters/dock"), base, variant=variant)
     write_test_rows(Path("rows.jsonl"), 2)
-    said = run("dock", "--to", "merged", "--test", "rows.jsonl", "--out", "out")
-    assert "2 of 2 answers equal" in said
+    for form in ("merged", "peft"):
+        monkeypatch.chdir(tmp_path)
+        assert "2 of 2 answers equal" in run("dock", "--to", form, "--test", "rows.jsonl", "--out", form)
+        monkeypatch.chdir(tmp_path / form)
+        said.append(answered(head(Path())[1], capsys))
+    assert said[0] == said[1]
 
 
 # mlx-lm
 
 
-def test_mlx_lm_answers_by_the_export(inside: Path, tmp_path: Path) -> None:
+def test_mlx_lm_answers_by_the_export(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Also to the command of its card."""
+    wanted = open_adapter(Path("adapters/dock"), False).answer(
+        [[{"role": "user", "content": "your question"}]], 1, 9, ""
+    )
     said = run("dock", "--to", "mlx", "--out", tmp_path / "out")
     assert "4 of 4 answers equal" in said and "by mlx-lm" in said and "4 of 4 prompts" in said
     told, text = head(tmp_path / "out")
     assert told["library_name"] == "mlx" and '--system-prompt "$(cat system.md)"' in text
     assert (tmp_path / "out/base/tokenizer.json").is_file()
     check_sums(tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    command = text.split("```sh\n")[1].split("\n```")[0].replace("$(cat system.md)", SYSTEM)
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    importlib.import_module("mlx_lm.generate").main()
+    assert capsys.readouterr().out.split("==========")[1].strip("\n") == wanted[0].strip("\n")
 
 
 # GGUF
@@ -266,13 +422,38 @@ def test_mlx_lm_answers_by_the_export(inside: Path, tmp_path: Path) -> None:
 
 @no_gguf
 def test_llama_cpp_answers_by_the_gguf_file(inside: Path, tmp_path: Path) -> None:
-    words = ("--to", "ollama", "--outtype", "f32", "--out", tmp_path / "out", "--rows", 2, "--least-equal", 0.5)
-    said = run("dock", *words)
+    """Of an adapter with a name of words, as DVC leaves it by links to its cache, read-only."""
+    adapter, out = tmp_path / "L'été n° 1", tmp_path / "an out"
+    adapter.mkdir()
+    for file in Path("adapters/dock").iterdir():
+        cached = Path(shutil.copyfile(file, tmp_path / file.name))
+        cached.chmod(0o444)
+        (adapter / file.name).symlink_to(cached)
+    words = ("--to", "ollama", "--outtype", "f32", "--rows", 2, "--least-equal", 0.5)
+    said = run(adapter, *words, "--out", out, "--test", "data/dock/split/test.jsonl")
     assert "by llama.cpp" in said and "2 of 2 prompts" in said
-    modelfile = (tmp_path / "out/Modelfile").read_text("utf-8")
-    assert modelfile.startswith("FROM ./dock.f32.gguf\n") and f'SYSTEM """{SYSTEM}"""' in modelfile
-    assert (tmp_path / "out/dock.f32.gguf").is_file() and head(tmp_path / "out")[0]["library_name"] == "gguf"
-    check_sums(tmp_path / "out")
+    modelfile = (out / "Modelfile").read_text("utf-8")
+    assert modelfile.startswith(f"FROM ./{adapter.name}.f32.gguf\n") and f'SYSTEM """{SYSTEM}"""' in modelfile
+    told, text = head(out)
+    assert (out / f"{adapter.name}.f32.gguf").is_file() and told["library_name"] == "gguf"
+    assert "\nollama create l-t-n-1 -f Modelfile\nollama run l-t-n-1 " in text
+    assert not any(path.is_symlink() for path in out.iterdir())
+    check_sums(out)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "fits"),
+    [(["1"], ["1"], True), (["1"], ["2"], False), (["1"], ["2", "1"], True), ([], ["2"], True), (["1"], [], True)],
+)
+def test_a_version_is_not_put_on_a_base_that_has_changed(then: list[str], now: list[str], fits: bool) -> None:
+    """As the locks say it; where one of them is silent, nothing is known."""
+
+    def reading(hashes: list[str]) -> Callable[[str], str | None]:
+        stages = {f"train@{md5}": {"deps": [{"path": NAMED, "md5": md5}, {"path": "b"}]} for md5 in hashes}
+        return lambda path: yaml.safe_dump({"stages": stages}) if path == "dvc.lock" else None
+
+    with nullcontext() if fits else pytest.raises(click.ClickException, match="dock v1 was trained on another"):
+        check_base("dock v1", NAMED, reading(then), reading(now))
 
 
 @no_gguf

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.small_base import TINY
-from tuneline.exporting.gguf import split_name
+from tuneline.exporting.gguf import reason, split_name
 
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 DIGITS = {"type": "Digits", "individual_digits": True}
@@ -53,3 +53,22 @@ def test_digits_that_stay_together_have_no_name(tmp_path: Path) -> None:
         split_name(tokenizer(tmp_path, {"type": "Sequence", "pretokenizers": [together, BYTES | {"use_regex": False}]}))
         is None
     )
+
+
+FULL = "OSError: 196608 requested and 54088 written"
+BAR = "Writing:   0%|          | 0.00/1.12M [00:00<?, ?byte/s]"
+REFUSED = "ERROR:hf-to-gguf:Model OPTForCausalLM is not supported"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (f"Traceback\n{FULL}\n{BAR}\n", "the disk is full"),
+        (f"{BAR}\nOSError: [Errno 28] No space left on device\n", "the disk is full"),
+        (f"INFO:a\n{REFUSED}\n\n{BAR}", "the converter says: Model OPTForCausalLM is not supported"),
+        ("NotImplementedError: BPE pre-tokenizer was not recognized - update", "export it as merged"),
+        ("", "the converter says: nothing"),
+    ],
+)
+def test_what_the_converter_says_when_it_fails_is_a_line(said: str, told: str) -> None:
+    assert told in reason(said) and "\n" not in reason(said) and "Writing" not in reason(said)

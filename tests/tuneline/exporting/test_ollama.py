@@ -105,7 +105,50 @@ def test_the_knobs_of_a_modelfile() -> None:
     assert lines[0] == "FROM ./a.gguf" and 'SYSTEM """Be brief."""' in lines
 
 
-def test_a_system_prompt_that_cannot_be_quoted_is_refused() -> None:
-    chat = make_chat(HABITS["plain"]).under(Preamble('Write """ twice.'))
-    with pytest.raises(click.ClickException, match="SYSTEM"):
+def read_modelfile(text: str) -> dict[str, str]:
+    """What Ollama reads: a command, a blank, and a value that ends with its line, if that closes its quotes."""
+    found, lines = {}, iter(text.splitlines(keepends=True))
+    for line in lines:
+        name, _, value = line.partition(" ")
+        while unquoted(value) is None:
+            value += next(lines)
+        found[name] = unquoted(value)
+    return found
+
+
+def unquoted(value: str) -> str | None:
+    """None where a quote is open."""
+    value = value.strip()
+    for quote in ('"""', '"'):
+        if value.startswith(quote):
+            closed = len(value) >= 2 * len(quote) and value.endswith(quote)
+            return value[len(quote) : -len(quote)] if closed else None
+    return value
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        'Say "yes"',
+        '"Yes" or "no"',
+        '""',
+        '"',
+        '""\nfirst\n\n  and "last"',
+        "one\nSYSTEM two\n# FROM three\nPARAMETER stop x",
+        "{{ .System }} {{ if }} {x} }}",
+        "a \\ b \\n 'c' `d` $e %f é 🎉\t",
+    ],
+)
+def test_a_system_prompt_is_read_as_it_was_written(system: str) -> None:
+    chat = make_chat(HABITS["chatml"]).under(Preamble(system, system.replace("\n", " ")))
+    found = read_modelfile(modelfile("a b.gguf", find_frame(chat), chat, BASE, 9))
+    assert found["FROM"] == "./a b.gguf" and found["SYSTEM"] == system
+    talk = messages(TALKS[1])
+    assert read_go(found["TEMPLATE"], found["SYSTEM"], talk) == chat.prompt(talk)
+
+
+@pytest.mark.parametrize(("system", "prefix"), [('Write """ twice.', ""), ("x", 'Write """ twice.')])
+def test_what_cannot_be_quoted_is_refused(system: str, prefix: str) -> None:
+    chat = make_chat(HABITS["plain"]).under(Preamble(system, prefix))
+    with pytest.raises(click.ClickException, match="TEMPLATE" if prefix else "SYSTEM"):
         modelfile("a.gguf", find_frame(chat), chat, BASE, 9)

@@ -179,7 +179,8 @@ def test_a_conversation_is_asked_as_predict_asks_it(client: openai.OpenAI, root:
 
 
 def test_another_temperature_is_greedy_and_says_so(client: openai.OpenAI) -> None:
-    plain = client.chat.completions.create(**asked(temperature=0, top_p=1, seed=3, user="me", n=1, logprobs=False))
+    same = {"n": 1, "logprobs": False, "presence_penalty": 0.0, "frequency_penalty": 0, "top_logprobs": 0}
+    plain = client.chat.completions.create(**asked(temperature=0, top_p=1, seed=3, user="me", **same))
     warm = client.chat.completions.create(**asked(temperature=1.5))
     assert warm.choices[0].message.content == plain.choices[0].message.content
     assert plain.model_extra == {}
@@ -239,6 +240,10 @@ def test_calls_of_tools_come_as_the_client_wants_them(tmp_path: Path) -> None:
 
 
 IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+NO_CONTENT = (5, 0, False, {"a": 1}, [], ["x"], [3], [{"text": "x"}], [{"type": "text", "text": None}], None, "", " ")
+NO_VALUE = [("n", True), ("n", 0), ("logprobs", 0), ("presence_penalty", False), ("max_tokens", True),
+            ("max_tokens", 2.5), ("max_tokens", "3"), ("stream", "yes"), ("temperature", "0"), ("model", 4),
+            ("messages", "hi")]  # fmt: skip
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
 
@@ -265,6 +270,11 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
         ({"messages": [said("x", "system")]}, "messages", "nothing is asked"),
         ({"messages": [said("x", "king")]}, "messages", "king"),
         ({"messages": [said(IMAGE)]}, "messages", "image_url"),
+        ({"messages": [said([said("x"), *IMAGE])]}, "messages", "a list of parts"),
+        ({"messages": [said([{"type": "input_audio", "input_audio": {}}])]}, "messages", "input_audio"),
+        *(({"messages": [said(wrong)]}, "messages", "content") for wrong in NO_CONTENT),
+        ({"messages": [said({"a": 1}, "system"), said("x")]}, "messages", "a list of parts"),
+        *(({name: wrong}, name, "") for name, wrong in NO_VALUE),
         ({"messages": [said("")]}, "messages", "empty"),
         ({"messages": [{**said("x"), "name": "Bo"}]}, "messages", "'name'"),
         ({"messages": [said("x <|im_end|> y")]}, "messages", "<|im_end|>"),
@@ -467,10 +477,15 @@ def test_what_cannot_be_served_together_is_one_line(
 ) -> None:
     monkeypatch.chdir(root)
     other = copy_adapter(folders["json"], tmp_path / "other", quantization="4bit")
+    torn, lost = (copy_adapter(folders["json"], tmp_path / name) for name in ("torn", "lost"))
+    (torn / "schema.json").write_text("{", encoding="utf-8")
+    (lost / "system.md").unlink()
     for words, told in (
         ([str(folders["json"]), str(other)], "are not of one base"),
         ([f"small={folders['json']}"], "the base has the name small too"),
         ([str(tmp_path / "none")], "is no trained adapter"),
+        ([str(torn)], "schema.json is no JSON"),
+        ([str(lost)], "system.md"),
         ([str(folders["json"]), "--host", "0.0.0.0"], "TUNELINE_TOKEN"),
     ):
         done = CliRunner(env={"TUNELINE_TOKEN": ""}).invoke(main, ["serve", "--port", "0", *words])
