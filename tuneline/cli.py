@@ -1,5 +1,6 @@
 """The `tuneline` command: what people do beside the pipeline."""
 
+import errno
 import json
 import shlex
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import click
 
 from tuneline.comparing.commands import diff, experiments
+from tuneline.disk import in_a_line
 from tuneline.exporting.commands import export
 from tuneline.exporting.convert import adapter_commands
 from tuneline.feedback.commands import feedback
@@ -33,6 +35,14 @@ class Main(click.Group):
         if known or not has_door(RECIPES / name, "commands"):
             return known
         return open_door(RECIPES / name, "commands").commands
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # who reads has gone: click ends in silence
+                raise
+            raise click.ClickException(in_a_line(error)) from error
 
 
 @click.group(cls=Main)
