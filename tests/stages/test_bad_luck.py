@@ -213,6 +213,29 @@ def test_a_disk_that_fails_is_one_line_and_what_was_there_is_whole(line: dict[st
         assert re.search(next(text for start, text in wanted.items() if what.startswith(start)), said), (what, said)
 
 
+ROWS = {  # what a stage reads rows from; the others read no file of them, or may do without
+    "extract": ["recipe/source/train.jsonl"], "curate": ["sdg/out"], "trim": ["curate/out"],
+    "split": ["trim/out"], "format": ["split/out/train.jsonl", "split/out/valid.jsonl", "split/out/test.jsonl"],
+    "eval": ["split/out/test.jsonl", "baseline/out", "predict/out"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_without_a_row_a_stage_says_so_and_its_output_stays(line: dict[str, Stage], name: str) -> None:
+    stage = line[name]
+    folder = next(iter(stage.files.values())).parent
+    for path in (folder.parent / read for read in ROWS[name]):
+        before, was = content(folder), path.read_bytes()
+        path.write_text("")
+        said = told(stage)
+        path.write_bytes(was)
+        assert re.search("no row|no usable row|of other test rows", said), said
+        after = content(folder)
+        for beside in ("rejects", "drops"):  # where a reader finds why
+            before.pop(beside, None), after.pop(beside, None)
+        assert after == before
+
+
 def test_a_program_that_ends_by_the_disk_says_so_without_a_traceback(line: dict[str, Stage]) -> None:
     """As DVC runs it."""
     words = ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash", sys.executable, "-m", "stages.check", *line["check"].words]
