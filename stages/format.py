@@ -71,6 +71,8 @@ def main(
     with whole_folder(chat_folder) as chats, whole_folder(tokens_folder) as tokens:
         for name in (*SETS, "test"):
             rows = read_rows(split_folder / f"{name}.jsonl")
+            if not rows:
+                raise click.ClickException(f"{split_folder / name}.jsonl has no row; run `dvc repro --force`")
             write_jsonl(chats / f"{name}.jsonl", (chat_row(row, preamble) for row in rows))
             if name == "test":
                 check_room(max_new_tokens, chat, rows, str(split_folder / "test.jsonl"))

@@ -125,8 +125,10 @@ def main(
     chat = load_chat(base, preamble)
     chat.check_tools(rows)
     kept, dropped = trim(rows, chat, max_tokens, read_recipe(recipe).trim)
-    preamble.write(preamble_path)
     write_jsonl(drops, dropped)
+    if not kept:
+        raise click.ClickException(f"no row of {len(rows)} has room in trim.max-tokens {max_tokens}; see {drops}")
+    preamble.write(preamble_path)
     write_jsonl(out, kept)
     cut = [row for row in kept if "cut" in row]
     write_counts(metrics, len(rows), len(kept), dropped, cut=len(cut))

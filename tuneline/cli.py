@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tuneline.comparing.commands import diff, experiments, noise
+from tuneline.disk import in_a_line
 from tuneline.exporting.commands import export
 from tuneline.exporting.convert import adapter_commands
 from tuneline.feedback.commands import feedback
@@ -41,9 +42,9 @@ class Main(click.Group):
         try:
             return super().invoke(ctx)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # click's own affair
+            if error.errno == errno.EPIPE:  # who reads has gone: click ends in silence
                 raise
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(in_a_line(error)) from error
 
 
 @click.group(cls=Main)

@@ -115,6 +115,41 @@ def test_a_killed_teacher_run_ends_as_one_never_killed_and_pays_nothing_twice(ki
         assert (tmp_path / f"killed.{flag}").read_bytes() == (tmp_path / f"whole.{flag}").read_bytes()
 
 
+@pytest.mark.soak
+def test_two_runs_on_one_log_killed_at_any_moment_pay_nothing_twice(tmp_path: Path) -> None:
+    """What a killed one had asked and not heard is paid and lost: at most as many as it may ask at once."""
+    rng = random.Random(0)
+    rows = source_rows(tmp_path / "rows.jsonl", [f"question number {n} of many" for n in range(600)])
+    recipe = write_asking_recipe(tmp_path / "recipe")
+    environment = {**ENVIRONMENT, "OPENAI_API_KEY": "a-key"}
+    kills, at_once = 20, 8
+    with serve(delay=0.1) as server:
+
+        def start(name: str) -> subprocess.Popen:
+            paths = {"recipe": recipe, "rows": rows, "answers": tmp_path / "log", "strategy": "all"}
+            paths |= {flag: tmp_path / f"{name}.{flag}" for flag in ("out", "refused", "metrics")}
+            words = [word for flag, value in paths.items() for word in (f"--{flag}", str(value))]
+            chosen = flags(settings(base_url=server.openai_url, concurrency=at_once))
+            return subprocess.Popen(
+                [sys.executable, "-m", "stages.sdg", *words, *chosen], cwd=ROOT, env=environment,
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        running = {name: start(name) for name in ("one", "two")}
+        for moment in sorted(rng.randrange(10, 590) for _ in range(kills)):
+            while len(logged_keys(tmp_path / "log")) < moment:
+                time.sleep(0.005)
+            name = rng.choice(sorted(running))
+            running[name].kill()
+            running[name].wait()
+            running[name] = start(name)
+        assert [process.wait() for process in running.values()] == [0, 0]
+        assert 600 <= server.stats()["requests"] <= 600 + kills * at_once
+    keys = logged_keys(tmp_path / "log")
+    assert len(keys) == len(set(keys)) == 600
+    assert (tmp_path / "one.out").read_bytes() == (tmp_path / "two.out").read_bytes()
+
+
 def logged_keys(folder: Path) -> list[str]:
     """Keys of all whole lines of a log, in no order."""
     lines = [line for path in folder.rglob("*.jsonl") for line in path.read_bytes().split(b"\n")[:-1]]

@@ -34,6 +34,8 @@ class Ledger:
         self.log = AnswerLog(self.folder)
         for place in self.log.passed_over[:3]:
             click.echo(f"{place}: is no answer as they are logged, passed over", err=True)
+        if more := len(self.log.passed_over[3:]):
+            click.echo(f"and {more} more lines of {self.folder}", err=True)
         self.validators: dict[int, tuple[dict, jsonschema.Draft202012Validator]] = {}
 
     def __enter__(self) -> Self:

@@ -7,6 +7,7 @@ of an answer is the hash of all that determined it.
 
 import fcntl
 import json
+import math
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -58,14 +59,14 @@ class AnswerLog:
         offset, number = self.read.get(path, 0), self.segments.index(path)
         with path.open("rb") as lines:
             lines.seek(offset)
-            for count, line in enumerate(lines, 1):
+            for line in lines:
                 # Without its newline a line is torn: the process that wrote it was killed.
                 if not line.endswith(b"\n"):
                     break
                 if key := _key_of(line):
                     self.places.setdefault(key, (number, offset))
                 elif line.strip():  # what was there is not blanked
-                    self.passed_over.append(f"{path}, line {count}")
+                    self.passed_over.append(f"{path}, line {1 + path.read_bytes()[:offset].count(NEWLINE)}")
                 offset += len(line)
         self.read[path] = offset
 
@@ -203,15 +204,9 @@ def _told(line: bytes) -> tuple[str, str]:
     return "", line.decode("utf-8", "replace")
 
 
-KINDS = {
-    "text": str,
-    "finish": str,
-    "tokens_in": int,
-    "tokens_out": int,
-    "seconds": int | float,
-    "model": str,
-    "discount": int | float,
-}
+TEXTS, WHOLE, NUMBERS = ("text", "finish", "model"), ("tokens_in", "tokens_out"), ("seconds", "discount")
+NEWLINE = b"\n"
+KEY = 32  # bytes of a hash
 
 
 def _place_of(key: str) -> int:
@@ -223,8 +218,14 @@ def _key_of(line: bytes) -> bytes | None:
     """None when the line is no whole answer."""
     try:
         record = json.loads(line)
-        right = all(isinstance(record[name], kind) for name, kind in KINDS.items())
-        return bytes.fromhex(record["key"]) if right else None
+        right = (
+            all(type(record[name]) is str for name in TEXTS)
+            and all(type(record[name]) is int for name in WHOLE)
+            and all(type(record[name]) in (int, float) for name in NUMBERS)
+            and all(0 <= record[name] < math.inf for name in (*WHOLE, *NUMBERS))  # what was paid is their sum
+        )
+        key = bytes.fromhex(record["key"])
+        return key if right and len(key) == KEY else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

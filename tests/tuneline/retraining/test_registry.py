@@ -1,9 +1,11 @@
 """Versions as GTO's tags, what is in service, and rollback: real git, real DVC, adapters of a few bytes."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -255,6 +257,60 @@ def test_current_is_whole_whenever_it_is_read(copy: Project) -> None:
     said, _ = reader.communicate()
     assert reader.returncode == 0
     assert said == "2\n"
+
+
+AT_ONCE = """
+import itertools, sys
+from pathlib import Path
+import click
+from tuneline.retraining import registry
+root, name, what, *runs = sys.argv[1:]
+for version in itertools.cycle(("v0.1.0", "v0.2.0")) if what == "rollback" else ():
+    try:
+        registry.rollback(Path(root), name, version)
+    except click.ClickException as error:
+        assert "in service" in str(error), error
+for run in runs:
+    checkout, commit = run.split("=")
+    registry.promote(Path(root), name, Path(checkout), commit, Path(checkout).parent.name, "a message")
+"""
+
+
+@pytest.mark.soak
+def test_rollbacks_against_promotions_killed_at_any_moment(copy: Project) -> None:
+    """A number is given once, what is in service is whole, and every version has the bytes that it was given."""
+    rng = random.Random(0)
+    made = [finished_run(copy, f"summarization-000{number}", 0.3, "v0.2.0") for number in range(3, 8)]
+    runs = [f"{checkout}={commit}" for checkout, commit in made]
+
+    def start(*words: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, str(copy.root), NAME, *words], cwd=ROOT, env=ENVIRONMENT
+        )
+
+    for kills in range(20):
+        both = [start("rollback"), start("promote", *runs[: 1 + kills // 4])]
+        time.sleep(rng.uniform(0.5, 4))
+        for one in rng.sample(both, 2):
+            one.kill()
+            one.wait()
+            time.sleep(rng.uniform(0, 0.2))
+        served = json.loads((copy.root / "served" / NAME / "current" / "adapter.json").read_text("utf-8"))
+        assert served["prefix"].startswith("summarization-000")
+    assert start("promote", *runs).wait() == 0
+    registry.mend(copy.root, NAME)
+    listed = registry.versions(copy.root, NAME)
+    assert [one.version for one in listed] == [f"v0.{number}.0" for number in range(1, 8)]
+    assert [one.commit for one in listed[2:]] == [commit for _, commit in made]
+    numbers = [number for one in listed for number in one.served]
+    assert len(numbers) == len(set(numbers))
+    for number, one in enumerate(listed, 1):
+        if (folder := copy.root / "served" / NAME / one.version).exists():
+            assert json.loads((folder / "adapter.json").read_text("utf-8"))["prefix"] == f"summarization-000{number}"
+        registry.rollback(copy.root, NAME, one.version) if registry.in_service(listed) != one else None
+        assert registry.is_whole(copy.root, one)
+    recorded = [event for event in read_record(copy.root) if isinstance(event, Assigned)]
+    assert len({event.number for event in recorded}) == len(recorded)
 
 
 def test_the_commands(copy: Project) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -177,6 +178,40 @@ def test_a_run_killed_while_it_waits_finds_its_batch_again(provider: str, tmp_pa
         assert (server.stats()["batches"], server.stats()["batch_requests"]) == (2, 6)
     assert [outcome.reason for outcome in outcomes] == [None] * 6
     assert teacher.calls == 6
+    assert records(tmp_path) == []
+
+
+AGAIN = """
+import sys
+from pathlib import Path
+from tests.teaching import pay, settings
+from tests.tuneline.teaching.test_batches import questions
+import tuneline.teaching.batches
+tuneline.teaching.batches.POLL = 0.1
+provider, url, log, count = sys.argv[1:]
+pay(settings(provider=provider, base_url=url, batch=True), Path(log), questions(int(count)))
+"""
+
+
+@pytest.mark.soak
+@both
+def test_killed_at_any_moment_no_question_is_in_two_batches(provider: str, tmp_path: Path) -> None:
+    rng = random.Random(provider)
+    with serve() as server:
+        chosen = batching(server, provider)
+        words = [sys.executable, "-c", AGAIN, provider, chosen.base_url, str(tmp_path)]
+        started = time.monotonic()
+        subprocess.run([*words, "3"], cwd=ROOT, check=True)
+        unit = time.monotonic() - started
+        for kills in range(20):
+            process = subprocess.Popen([*words, str(3 * (1 + kills))], cwd=ROOT, stderr=subprocess.DEVNULL)
+            time.sleep(rng.uniform(0.4, 1.2) * unit)
+            process.kill()
+            process.wait()
+        outcomes, _ = pay(chosen, tmp_path, questions(60))
+        assert server.stats()["batch_requests"] == 60
+    assert [outcome.reason for outcome in outcomes] == [None] * 60
+    assert len(logged(tmp_path)) == len({one["key"] for one in logged(tmp_path)}) == 60
     assert records(tmp_path) == []
 
 

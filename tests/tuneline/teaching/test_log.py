@@ -1,11 +1,13 @@
 """The log of answers: what survives a kill, a second writer and a damaged file."""
 
 import json
+import math
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,33 @@ def test_a_torn_last_line_is_dropped_and_the_others_stay(tmp_path: Path, missing
         log.add(key(2), answer("anew"))
     with AnswerLog(tmp_path) as log:
         assert [log.get(key(n)).text for n in range(3)] == ["0", "1", "anew"]
+
+
+WRONG = {
+    "text": (None, 5, ["a"], {"a": 1}), "finish": (None, 1), "model": (None, 1), "key": (None, 5, "ab", "zz", ["ab"]),
+    "tokens_in": (None, "5", 1.5, -1, True, [1]), "tokens_out": ("", 1.0, -5), "seconds": ("1", None, -1.0, math.nan),
+    "discount": ("half", math.inf, False),
+}  # fmt: skip
+
+
+def test_a_line_of_wrong_types_is_passed_over_and_its_place_told(tmp_path: Path) -> None:
+    """Somebody has written by hand, also while the log is open. The answer is asked for again, and paid as it is."""
+    write(tmp_path, range(2))
+    (segment,) = tmp_path.glob("*.jsonl")
+    whole = {"key": key("half"), **asdict(answer("half"))}
+    wrong = [{**whole, name: value} for name, values in WRONG.items() for value in values]
+    wrong += [{field: value for field, value in whole.items() if field != name} for name in whole]
+    first, second = segment.read_bytes().splitlines(keepends=True)
+    lines = [(json.dumps(record) + "\n").encode() for record in wrong]
+    segment.write_bytes(first + b"".join(lines[1:]) + second)
+    with AnswerLog(tmp_path) as log:
+        assert log.passed_over == [f"{segment}, line {number}" for number in range(2, len(lines) + 1)]
+        assert [log.get(key(n)) for n in range(2)] == [answer(0), answer(1)]
+        assert key("half") not in log and len(log) == 2
+        with segment.open("ab") as more:
+            more.write(lines[0])
+        log.refresh()
+        assert log.passed_over[-1] == f"{segment}, line {len(lines) + 2}"
 
 
 @pytest.mark.parametrize(
