@@ -370,6 +370,37 @@ def test_rows_that_are_missing_are_told(inside: Path, tmp_path: Path) -> None:
     assert "dvc pull data/lone/split/test.jsonl" in said
 
 
+ROW = {"messages": [{"role": "user", "content": "où?"}, {"role": "assistant", "content": "ici"}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"messages": ROW["messages"][:1]}, ":2: no test row: "),
+        ({"messages": []}, ":2: no test row: "),
+        ({"messages": "x"}, ":2: no test row: "),
+        ({"messages": [{"role": "user"}, ROW["messages"][1]]}, ":2: no test row: "),
+        ([1], ":2: no test row: "),
+        ("où?", ":2: no test row: "),
+        ({"prompt": "où? " * 900, "response": "ici"}, "test row 2 has "),
+    ],
+)
+def test_rows_of_a_named_file_that_cannot_be_asked_are_told(
+    row: object, told: str, inside: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(ROW)}\n{json.dumps(row)}\n", encoding="utf-8")
+    words = ("dock", "--to", "peft", "--test", tmp_path / "rows.jsonl")
+    assert told in run(*words, "--out", tmp_path / "out", fails=True)
+    run(*words, "--out", tmp_path / "out", "--rows", 0)
+
+
+def test_rows_of_a_named_file_come_in_any_form(inside: Path, tmp_path: Path) -> None:
+    forms = [ROW, {"prompt": "où?", "response": "ici"}, {"instruction": "où?", "output": "ici", "more": 1}]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(form)}\n" for form in forms), encoding="utf-8")
+    said = run("dock", "--to", "peft", "--test", tmp_path / "rows.jsonl", "--out", tmp_path / "out")
+    assert "3 of 3 answers equal" in said
+
+
 # Other classes, through the same door
 
 
