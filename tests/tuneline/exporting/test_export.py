@@ -4,12 +4,11 @@ import hashlib
 import importlib
 import json
 import os
-import resource
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -18,6 +17,7 @@ import yaml
 from click.testing import CliRunner
 
 from tests.conftest import ROOT
+from tests.full_disk import files_of_at_most
 from tests.small_adapter import SYSTEM, write_small_adapter, write_test_rows
 from tests.small_base import write_class_base, write_small_base
 from tuneline.answering.predictor import open_adapter
@@ -216,17 +216,6 @@ def test_where_nothing_is_to_be_put(out: str, told: str, inside: Path) -> None:
     done = CliRunner().invoke(main, ["export", "dock", *words])
     assert (done.exit_code, done.output.count("\n")) == (1, 1) and told in done.output, done.output
     assert sorted(inside.rglob("*")) == before
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """What a library meets on a full disk: a file that cannot be written any further."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("form", ["merged", "mlx", "peft"])
