@@ -1,5 +1,6 @@
 """`tuneline export`."""
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from tuneline.exporting.merging import DTYPES
 
 if TYPE_CHECKING:
     from tuneline.exporting.export import Source, Wish
+    from tuneline.files import Row
 
 ROWS = 50
 
@@ -63,11 +65,26 @@ def export(
     check_out(out, force)
     _, base = read_source(folder, root)
     facts = find_facts(folder.resolve().name, folder, base, read_folder(root))
-    test = test or root / f"data/{facts.name}/split/test.jsonl"
-    found = read_jsonl(test)[:rows] if rows and test.is_file() else []
-    missing = f"{test} is not there; `dvc pull {test}` brings it, --test names another"
+    own = root / f"data/{facts.name}/split/test.jsonl"
+    found = read_test(test, rows) if test else read_jsonl(own)[:rows] if rows and own.is_file() else []
+    missing = f"{own} is not there; `dvc pull {own}` brings it, --test names another"
     source = open_source(folder, root, facts, found, missing)
     write_and_tell(source, Wish(form, dtype, outtype, rows, least_equal), out, force)
+
+
+def read_test(path: Path, most: int) -> list["Row"]:
+    """The first rows of a file in any form in which they come. Raises click.ClickException that names the line."""
+    from tuneline.files import iterate_jsonl
+    from tuneline.recipe.forms import read_part
+    from tuneline.rows import BadRow
+
+    rows = []
+    for number, record in enumerate(islice(iterate_jsonl(path), most), 1):
+        try:
+            rows.append(read_part(record)[0])
+        except BadRow as reason:
+            raise click.ClickException(f"{path}:{number}: no test row: {reason}") from None
+    return rows
 
 
 def write_and_tell(source: "Source", wish: "Wish", out: Path, force: bool) -> None:

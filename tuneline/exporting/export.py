@@ -80,7 +80,13 @@ def open_source(folder: Path, root: Path, facts: Facts, rows: Sequence[Row], mis
     if rows and not spoken:
         missing = "the test rows are texts without a question"
     most = most_new_tokens(facts.most if facts.most not in (None, AUTO) else AUTO, chat, spoken) if spoken else 256
-    return Source(folder, adapter, base, chat, facts, parity.ask_rows(chat, spoken), missing, most)
+    asked = parity.ask_rows(chat, spoken)
+    for number, one in enumerate(asked, 1):
+        if len(one.ids) >= base.context:
+            raise click.ClickException(
+                f"test row {number} has {len(one.ids):,} tokens, and the context is {base.context:,} with the answer"
+            )
+    return Source(folder, adapter, base, chat, facts, asked, missing, most)
 
 
 def read_source(folder: Path, root: Path) -> tuple[Adapter, Base]:

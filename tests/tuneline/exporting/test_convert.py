@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 
+from tests.full_disk import files_of_at_most
 from tests.small_base import TOWERS, write_class_base
 from tuneline.cli import main
 from tuneline.exporting.mlx import write_base
@@ -319,3 +320,15 @@ def test_what_is_no_adapter_or_has_nowhere_to_go_is_told(adapter: Path, tmp_path
     shutil.copyfile(adapter / WEIGHTS, empty / MLX_WEIGHTS)
     shutil.copyfile(adapter / WEIGHTS, empty / WEIGHTS)
     assert "leave one" in refused(empty, "mlx", tmp_path / "out")
+
+
+def test_nothing_is_put_into_the_adapter_its_base_or_a_place_that_cannot_be_written(
+    adapter: Path, bases: Bases, tmp_path: Path
+) -> None:
+    for out in (adapter / "out", adapter / "a/b", bases.peft("llama") / "out"):
+        assert "stays as it is" in refused(adapter, "mlx", out)
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file/out", tmp_path / "file/a/b"):
+        assert "is not written: " in refused(adapter, "mlx", out)
+    with files_of_at_most(9_000):
+        assert "is not written: " in refused(adapter, "mlx", tmp_path / "out")

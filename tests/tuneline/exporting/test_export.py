@@ -4,12 +4,11 @@ import hashlib
 import importlib
 import json
 import os
-import resource
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -18,6 +17,7 @@ import yaml
 from click.testing import CliRunner
 
 from tests.conftest import ROOT
+from tests.full_disk import files_of_at_most
 from tests.small_adapter import SYSTEM, write_small_adapter, write_test_rows
 from tests.small_base import write_class_base, write_small_base
 from tuneline.answering.predictor import open_adapter
@@ -218,17 +218,6 @@ def test_where_nothing_is_to_be_put(out: str, told: str, inside: Path) -> None:
     assert sorted(inside.rglob("*")) == before
 
 
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """What a library meets on a full disk: a file that cannot be written any further."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("form", ["merged", "mlx", "peft"])
 def test_a_full_disk_leaves_what_was_there(form: str, inside: Path, tmp_path: Path) -> None:
     """It is full in the weights, in a copy of the base's, in the tokenizer."""
@@ -368,6 +357,37 @@ def test_rows_that_are_missing_are_told(inside: Path, tmp_path: Path) -> None:
     adapter = write_small_adapter(tmp_path / "lone", Path(NAMED))
     said = run(adapter, "--to", "peft", "--out", tmp_path / "out")
     assert "dvc pull data/lone/split/test.jsonl" in said
+
+
+ROW = {"messages": [{"role": "user", "content": "où?"}, {"role": "assistant", "content": "ici"}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"messages": ROW["messages"][:1]}, ":2: no test row: "),
+        ({"messages": []}, ":2: no test row: "),
+        ({"messages": "x"}, ":2: no test row: "),
+        ({"messages": [{"role": "user"}, ROW["messages"][1]]}, ":2: no test row: "),
+        ([1], ":2: no test row: "),
+        ("où?", ":2: no test row: "),
+        ({"prompt": "où? " * 900, "response": "ici"}, "test row 2 has "),
+    ],
+)
+def test_rows_of_a_named_file_that_cannot_be_asked_are_told(
+    row: object, told: str, inside: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(ROW)}\n{json.dumps(row)}\n", encoding="utf-8")
+    words = ("dock", "--to", "peft", "--test", tmp_path / "rows.jsonl")
+    assert told in run(*words, "--out", tmp_path / "out", fails=True)
+    run(*words, "--out", tmp_path / "out", "--rows", 0)
+
+
+def test_rows_of_a_named_file_come_in_any_form(inside: Path, tmp_path: Path) -> None:
+    forms = [ROW, {"prompt": "où?", "response": "ici"}, {"instruction": "où?", "output": "ici", "more": 1}]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(form)}\n" for form in forms), encoding="utf-8")
+    said = run("dock", "--to", "peft", "--test", tmp_path / "rows.jsonl", "--out", tmp_path / "out")
+    assert "3 of 3 answers equal" in said
 
 
 # Other classes, through the same door
