@@ -30,6 +30,7 @@ OPEN, PROMOTED, KEPT, FAILED = "open", "promoted", "kept", "failed"  # of a run
 DATABASE = Path("feedback/feedback.sqlite")  # in .tuneline
 LOOK = 0.001  # seconds between two looks whether a writer may write
 FIRST_RETRY, LONGEST_RETRY = 60.0, 6 * 3600.0  # seconds after a judge's call that failed
+NOT_DUE = f"next_try > ? AND next_try <= ? + {LONGEST_RETRY}"  # beyond the longest wait, the clock has gone back
 MOST_INPUT, MOST_OUTPUT, MOST_MODEL, MOST_META = 200_000, 50_000, 200, 16_384  # signs; of meta as JSON
 APPLICATION = "application"  # of meta: who sent the sample; the server says it where the sample is signed
 MOST_DEPTH = 100  # of meta; what is deeper may be written and not read again
@@ -355,13 +356,13 @@ class Store:
 
     def to_judge(self, limit: int, now: float | None = None, upto: int | None = None) -> list[Stored]:
         """The oldest that are not judged and whose next try is due; with `upto`, those up to that number."""
-        query = "state = 'new' AND next_try <= ? AND (? IS NULL OR number <= ?) ORDER BY number LIMIT ?"
-        return list(self._samples(query, (_time(now), upto, upto, limit)))
+        query = f"state = 'new' AND NOT ({NOT_DUE}) AND (? IS NULL OR number <= ?) ORDER BY number LIMIT ?"
+        return list(self._samples(query, (_time(now), _time(now), upto, upto, limit)))
 
     def waiting(self, now: float | None = None) -> tuple[int, float]:
         """How many new ones are not due yet, and in how many seconds the first is; 0.0 without any."""
-        query = "SELECT count(*), min(next_try) FROM samples WHERE state = 'new' AND next_try > ?"
-        count, first = self.db.execute(query, (_time(now),)).fetchone()
+        query = f"SELECT count(*), min(next_try) FROM samples WHERE state = 'new' AND {NOT_DUE}"
+        count, first = self.db.execute(query, (_time(now), _time(now))).fetchone()
         return count, first - _time(now) if count else 0.0
 
     def newest(self) -> int:

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from tuneline.ordering.balance import Balance, Counts
 from tuneline.ordering.checks import MISSING, Known, Refusal, check, read_language
@@ -112,6 +113,7 @@ class Desk:
     def expire(self) -> int:
         """Takes back what agents have kept too long; how many."""
         now, late = self.clock(), []
+        self._lend_anew(now)
         while self.due and self.due[0][0] <= now:
             _, instruction_id = heapq.heappop(self.due)
             if instruction_id in self.out:
@@ -129,6 +131,15 @@ class Desk:
             with contextlib.suppress(ValueError):  # its combination is wanted again, and no case has it
                 self.recent.remove(self.shares.signature(one.dimensions))
         return len(late)
+
+    def _lend_anew(self, now: float) -> None:
+        """Where the clock has gone back: what was lent after now is lent from now, else it would be out for years."""
+        early = [one for one in self.out.values() if one.issued > now]
+        for one in early:
+            self.out[one.id] = replace(one, issued=now, expires=now + self.expire_after)
+        if early:
+            self.due = [(one.expires, one.id) for one in self.out.values()]
+            heapq.heapify(self.due)
 
     def submit(self, instruction_id: str, agent_id: str, case_text: str) -> Submission:
         """What became of a text. The one that was accepted, sent again by its agent, is accepted again: a retry."""

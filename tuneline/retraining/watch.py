@@ -77,7 +77,8 @@ def due_run(root: Path, store: Store, task: str, gate: GateSettings, say: Callab
             why = f"run {run.number} failed {run.attempts} times ({run.reason})"
             say(f"{why}; the next one waits for {more} more samples or another commit")
             return None
-    if failed and (wait := run.finished + 60 * gate.retry_minutes - time.time()) > 0:
+    since = max(0.0, time.time() - run.finished) if failed else 0.0  # a clock that has gone back waits no longer
+    if failed and (wait := 60 * gate.retry_minutes - since) > 0:
         say(f"run {run.number} failed ({run.reason}); {when_again(wait / 60)}")
         return None
     if run := store.current_run(task):

@@ -583,6 +583,9 @@ def test_a_failed_call_waits_longer_each_time(tmp_path: Path) -> None:
             now = found.next_try
         assert waits[:3] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY]
         assert waits[-1] == LONGEST_RETRY
+        assert store.waiting(now - 1) == (1, 1.0)
+        assert store.waiting(now - 2 * LONGEST_RETRY) == (0, 0.0)  # the clock has gone back: it waits for no year
+        assert [one.number for one in store.to_judge(5, now - 2 * LONGEST_RETRY)] == [1]
         assert store.tallies("failed") == [({"a": "1", "b": "2"}, 12.0)]
 
 

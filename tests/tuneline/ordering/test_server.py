@@ -178,6 +178,18 @@ def test_what_is_out_counts_until_it_expires(tmp_path: Path) -> None:
     assert_exports_say_what_sqlite_says(tmp_path, 5)
 
 
+def test_a_clock_that_goes_back_ends_no_lease_and_makes_none_endless(tmp_path: Path) -> None:
+    clock = Clock()
+    with serving(settings(tmp_path, total=2, clock=clock, expire_after=60.0)) as api:
+        kept, forgotten = api.next(), api.next()
+        clock.now -= 500_000
+        assert api.ask("/next-instruction")[2]["Retry-After"] == "60"
+        clock.now += 59
+        assert api.submit(kept["instruction_id"], text_for(kept))[0] == 200
+        clock.now += 2
+        assert api.next()["instruction_id"] not in (kept["instruction_id"], forgotten["instruction_id"])
+
+
 def test_a_restart_goes_on_as_if_there_had_been_none(tmp_path: Path) -> None:
     def run(folder: Path, restarts: bool) -> list[dict[str, Any]]:
         made = []
