@@ -163,6 +163,16 @@ SAID = [
     ("famille.concubin.duree_vie_commune", 15, "quinze années de vie commune"),
     ("contexte.demandeur.commune", "Saint-Malo", "j'habite à St Malo"),
     ("liberalites.testaments[0].legs[0].association", "Les Amis du Vieux Port", "pour les amis du vieux port"),
+    (YEAR, 2021, "morte en 2021, à 70 ans"),
+    (AGE, 70, "morte en 2021, à 70 ans"),
+    (PART, 0.6667, "pour deux tiers à mon frère"),
+    (PART, 0.3333, "et pour un tiers à moi"),
+    ("famille.conjoint.regime_matrimonial", "regime_etranger", "restés sous le régime tunisien"),
+    (
+        "famille.conjoint.regime_matrimonial",
+        "separation_de_biens_avec_societe_d_acquets",
+        "séparés de biens avec société d'acquêts",
+    ),
     # Dates
     (DAY, "2021-03-01", "mort le premier mars 2021"),
     (DAY, "2021-03-01", "mort le 1er mars 2021"),
