@@ -40,7 +40,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 LONGEST = (
     "whole/test_readme", "tuneline/retraining/test_retraining", "stages/test_train_cuda",
     "tuneline/feedback/test_feedback", "recipes/papers/test_pipeline", "whole/", "speed/", "stages/test_train_mlx",
-    "tuneline/ordering/test_server", "tuneline/teaching/test_teacher", "recipes/succession/test_targets",
+    "tuneline/ordering/test_server", "tuneline/teaching/test_teacher", "recipes/succession/test_draw",
     "recipes/succession/test_writer", "recipes/summaries/test_summaries", "stages/", "tuneline/teaching/",
 )  # fmt: skip
 

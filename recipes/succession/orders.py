@@ -13,9 +13,8 @@ from tuneline.ordering.shares import Shares, read_shares
 from tuneline.recipe.toon import encode
 
 from .corpus import checks
-from .corpus.phrases import Phrases, read_phrases
+from .corpus.draw import Dimensions, draw_target
 from .corpus.prompts import Prompts
-from .corpus.targets import Dimensions, draw_target
 from .corpus.writer import CannotWrite, write_case
 from .records.schema import Master, read_master
 
@@ -30,11 +29,6 @@ def master() -> Master:
 @cache
 def prompts() -> Prompts:
     return Prompts(HERE, read_shares(HERE / "dimensions.yaml"))
-
-
-@cache
-def phrases() -> Phrases:
-    return read_phrases(HERE, master())
 
 
 def check(shares: Shares) -> None:
@@ -58,6 +52,6 @@ def faults(order: Order, text: str) -> Sequence[tuple[str, str]]:
 
 def write(order: Order, rng: random.Random) -> str | None:
     try:
-        return write_case(order.target, Dimensions(**order.dimensions), master(), rng, phrases())
+        return write_case(order.target, Dimensions(**order.dimensions), master(), rng)
     except CannotWrite:
         return None

@@ -43,9 +43,9 @@ CONTRADICTED: dict[str, tuple[str, ...]] = {
     "famille.partenaire_pacs.date_pacs": ("famille.partenaire_pacs.annee_pacs",),
     "famille.partenaire_pacs.annee_pacs": ("famille.partenaire_pacs.date_pacs",),
     "famille.concubin.annee_debut": ("famille.concubin.duree_vie_commune",),
-    "liberalites.testament.forme": ("liberalites.testament.motif", "liberalites.testament.notaire"),
-    "liberalites.testament.date": ("liberalites.testament.annee", "liberalites.testament.motif"),
-    "liberalites.testament.annee": ("liberalites.testament.date", "liberalites.testament.motif"),
+    "liberalites.testaments[0].forme": ("liberalites.testaments[0].motif", "liberalites.testaments[0].notaire"),
+    "liberalites.testaments[0].date": ("liberalites.testaments[0].annee", "liberalites.testaments[0].motif"),
+    "liberalites.testaments[0].annee": ("liberalites.testaments[0].date", "liberalites.testaments[0].motif"),
     "patrimoine.biens[0].valeur": (),
     "liberalites.donations[0].valeur_au_jour_de_la_donation": (),
 }

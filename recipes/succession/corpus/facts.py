@@ -75,6 +75,7 @@ YEAR_BEFORE = "en depuis annee des vers fin debut courant avant apres jusqu jusq
 PAID = re.compile(r"pay\w*|fait|font|vaut|valent|cout\w+|solde|montant|somme|facture|dette|dois?|doit|regl\w+|verse\w*")
 BORN = ("ne", "nee", "naissance", "nait")
 MINDED = "a est ont qui conteste demande reclame dit pretend veut s vient acquereur detenteur intervient peut".split()
+TO_WHOM = "moi mon ma mes son sa ses notre nos leur leurs lui elle eux chacun chacune l la le".split()  # « à »
 SINCE = ("depuis", "pendant", "durant", "voici", "voila")  # a length, no age
 # Words of amounts: a number beside one of them is not another's.
 OWNERS = {
@@ -91,6 +92,9 @@ OWNERS = {
 }
 NEAR, AFTER = 12, 3  # tokens between such a word and its number, before it and after it
 REGIMES = {
+    "separation_de_biens_avec_societe_d_acquets": r"societe d'acquets",
+    "regime_etranger": r"regime (?:legal )?(?!legal|matrimonial|de |des |a |d')\w{4,}"
+    r"|droit (?!civil|commun|francais)\w{4,}|loi (?!francaise)\w{4,}|etranger",
     "separation_de_biens": r"separ\w+ (?:judiciaire )?(?:\w+ )?de biens|separatiste|regime de la separation",
     "communaute_universelle": r"universelle",
     "communaute_de_meubles_et_acquets": r"meubles et (?:d')?acquets|communaute|ancien regime legal",
@@ -484,10 +488,15 @@ class Reading:
 
     def _add_bare_fraction(self, at: int) -> None:
         """« la moitié », « le tiers », « par quart »; a third party and a quarter of a century are none."""
-        word, after = self._text(at), self._text(at + 1)
-        if (word == "tiers" and after in MINDED) or (word == "quart" and self._text(at + 2) in ("siecle", "heure")):
+        word = self._text(at)
+        if self._is_third_party(at) or (word == "quart" and self._text(at + 2) in ("siecle", "heure")):
             return
         self.parts.add(1 / DENOMINATORS.get(word, 2))
+
+    def _is_third_party(self, at: int) -> bool:
+        """« un tiers conteste », « un tiers a écrit », but not « un tiers à moi »."""
+        after, to = self._text(at + 1), self._text(at + 2)
+        return self._text(at) == "tiers" and after in MINDED and not (after == "a" and to in TO_WHOM)
 
     def _find_owners(self) -> list[tuple[int, int, str]]:
         """Where the words of amounts stand: from which token, up to which, of which leaf."""
@@ -503,6 +512,7 @@ class Reading:
             number, following = numbers[index], numbers[index + 1] if index + 1 < len(numbers) else None
             joiner = self.texts[number.end : following.start] if following else [""]
             shares = following is not None and self._only_joins(number.end, following.start)
+            shares = shares and not (number.is_bare and unit_after in ("years", "months"))  # « en 2021, à 70 ans »
             unit = self._unit(number) or (
                 unit_after if shares and not ("," in joiner and unit_after == "money") else ""
             )
@@ -582,10 +592,8 @@ class Reading:
         elif unit == "percent":
             self.parts.add(value / 100)
         elif after in DENOMINATORS and value <= DENOMINATORS[after]:
-            if (
-                not (after == "tiers" and self._text(number.end + 1) in MINDED)
-                and self._text(number.end + 2) != "siecle"
-            ):
+            is_party = value == 1 and self._is_third_party(number.end)
+            if not is_party and self._text(number.end + 2) != "siecle":
                 self.parts.add(value / DENOMINATORS[after])
         elif unit != "other money":
             self._put_bare(number, unit, following, owners)

@@ -68,6 +68,8 @@ BANKS = ("Banque du Lac", "Crédit des Provinces", "Caisse du Centre", "Banque d
 CREDITORS = ("Crédit des Provinces", "Banque du Lac", "Caisse du Centre", "Financière Duval")
 ASSOCIATIONS = ("Les Amis du Vieux Port", "Refuge des Quatre Vents", "Fondation Clairval", "Secours des Aînés")
 FIRMS = ("Menuiserie", "Transports", "Garage", "Boulangerie", "Domaine", "Imprimerie", "Plomberie", "Serres")
+FARMS = ("Gaec du Vallon", "Gaec des Trois Chênes", "Earl de la Source", "Gaec de la Haute Combe")
+LANDLORDS = ("SCI des Tilleuls", "SCI du Moulin", "SCI Les Arcades", "SCI de la Gare")
 ACTIVITIES = {
     "Menuiserie": "menuiserie",
     "Transports": "transport routier",

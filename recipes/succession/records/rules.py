@@ -149,7 +149,7 @@ def _(record: Record) -> str | None:
     shares = [number(record, f"liberalites.reserve.part_{which}") for which in ("reserve", "quotite_disponible")]
     if None not in shares and abs(sum(shares) - 1) > SUM:
         return f"réserve {shares[0]:g} et quotité {shares[1]:g}"
-    count, situation = number(record, "famille.nombre_enfants"), text(record, "famille.defunt.situation")
+    count, situation = number(record, "famille.nombre_enfants"), text(record, "famille.defunt.etat_civil")
     if count is None or count < 0 or law_is_foreign(record) or _someone_is_gone(record):
         return None
     has_spouse = bool(get(record, "famille.conjoint")) or situation == "marie"
@@ -268,10 +268,14 @@ def usufruct_share(age: float) -> float:
     return next((share for last, share in USUFRUCT if age <= last), 0.1)
 
 
-@_rule("bareme_de_l_usufruit", "La part de l'usufruit suit l'âge de l'usufruitier.", "CGI art. 669")
+@_rule("bareme_de_l_usufruit", "La part de l'usufruit suit l'âge de l'usufruitier, ou la durée.", "CGI art. 669")
 def _(record: Record) -> str | None:
     parted = get(record, "patrimoine.demembrement")
-    age, share = number(parted, "age_usufruitier"), number(parted, "part_usufruit")
-    if age is not None and share is not None and abs(share - usufruct_share(age)) > SUM:
-        return f"usufruit de {share:g} à {age:g} ans"
-    return None
+    share, years = number(parted, "part_usufruit"), number(parted, "duree_usufruit")
+    ages = [age for one in objects(parted, "usufruitiers") if (age := number(one, "age")) is not None]
+    if share is None or (years is None and len(ages) != 1):
+        return None
+    for_life = usufruct_share(ages[0]) if len(ages) == 1 else 1.0
+    expected = for_life if years is None else min(0.23 * -(-years // 10), for_life)  # never more than one for life
+    is_off = share > expected + SUM if years is not None and not ages else abs(share - expected) > SUM
+    return f"usufruit de {share:g} au lieu de {expected:g}" if is_off else None

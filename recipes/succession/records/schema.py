@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,6 @@ class Master:
     schema: dict[str, Any]
     leaves: dict[str, Leaf]  # path → leaf, in the schema's order
 
-    @cached_property
-    def identities(self) -> dict[str, tuple[str, ...]]:
-        """Path of a list's items → the leaves that an item must have."""
-        return dict(_identities(self.schema, ""))
-
     def problems(self, record: Any) -> list[str]:
         """One line each, with its place; none when the record is valid: known paths, right types, nothing empty."""
         return list(self._problems(record, self.schema, "", ""))
@@ -74,9 +69,6 @@ class Master:
             for number, item in enumerate(value):
                 yield from self._problems(item, schema["items"], f"{place}[{number}]", f"{path}[]")
         else:
-            for name in schema.get("required", []):
-                if name not in value:
-                    yield f"{said}: has no {name}"
             for name, inner in value.items():
                 here = f"{place}.{name}" if place else str(name)
                 if name in schema["properties"]:
@@ -84,14 +76,6 @@ class Master:
                     yield from self._problems(inner, schema["properties"][name], here, below)
                 else:
                     yield f"{here}: is not in the schema"
-
-
-def _identities(schema: dict[str, Any], path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    if schema.get("type") == "array":
-        yield f"{path}[]", tuple(schema["items"].get("required", ()))
-        yield from _identities(schema["items"], f"{path}[]")
-    for name, below in schema.get("properties", {}).items():
-        yield from _identities(below, f"{path}.{name}" if path else name)
 
 
 def _said(value: Any) -> str:

@@ -39,7 +39,7 @@ NOT_ALL_DUE = (
     "frais_d_obseques",
 )  # CGI art. 768, 775
 OTHERS_TOO = ("decouverte_apres_acceptation", "assurance_emprunteur")
-OPTIONS, LEGACIES = "operations_de_partage.options", "liberalites.legs"
+OPTIONS, LEGACIES = "operations_de_partage.options", "liberalites.testaments.legs"
 
 
 class Case(NamedTuple):
@@ -108,7 +108,7 @@ def _homonyms(record: Record) -> list[str]:
 def _own_debts(record: Record) -> list[float]:
     """What surely weighs on the estate: not what an insurer, the couple or a debtor pays, nor what came up later."""
     regime = get(record, "famille.conjoint.regime_matrimonial")
-    married = get(record, "famille.conjoint") or get(record, "famille.defunt.situation") in ("marie", "veuf")
+    married = get(record, "famille.conjoint") or get(record, "famille.defunt.etat_civil") in ("marie", "veuf")
     if married and regime in (None, *COMMUNITIES):
         return []
     debts = [d for d in objects(record, "patrimoine.dettes") if not any(d.get(why) is True for why in OTHERS_TOO)]
@@ -117,20 +117,19 @@ def _own_debts(record: Record) -> list[float]:
 
 
 def _will(record: Record) -> bool:
-    told = get(record, "liberalites.testament")
     legatee = any(True in values(record, f"famille.{who}.legataire") for who in ("partenaire_pacs", "concubin"))
-    exists = isinstance(told, dict) and told.get("existe") is not False
-    return bool(exists or legatee or values(record, LEGACIES))
+    said = get(record, "liberalites.testament")
+    return said is True or legatee or (said is not False and bool(objects(record, "liberalites.testaments")))
 
 
 def _no_will(record: Record) -> bool:
-    """It is said that there is none, and not because it was revoked or is contested."""
-    told = get(record, "liberalites.testament")
-    return get(told, "existe") is False and not told.get("testament_anterieur") and not told.get("conteste")
+    """It is said that there is none, and not because one was revoked or is contested."""
+    gone = any(True in (one.get("revoque"), one.get("conteste")) for one in objects(record, "liberalites.testaments"))
+    return get(record, "liberalites.testament") is False and not gone
 
 
 def _legacies(record: Record) -> list[float]:
-    told = [*objects(record, LEGACIES), *objects(record, "liberalites.legs_association")]
+    told = objects(record, LEGACIES)
     return [sum(filter(is_number, (one.get("part") for one in told if one.get("en_usufruit") is not True)))]
 
 
@@ -163,7 +162,7 @@ def _unopened(record: Record) -> bool:
 
 
 def _has_reward(record: Record) -> bool:
-    names = ("actif_de_communaute", "recompense_due_par", "montant_recompense")
+    names = ("actif_de_communaute", "recompenses")
     return any(get(record, f"operations_de_partage.liquidation_du_regime.{name}") for name in names)
 
 
@@ -178,6 +177,11 @@ def _conception_limit(record: Record) -> Span | None:
     return died and (died[0] + timedelta(days=300), died[1] + timedelta(days=300))
 
 
+def _is_not_common(child: Record) -> bool:
+    told = child.get("commun_avec_survivant")
+    return told is False or (told is None and child.get("filiation") in ("premier_lit", "hors_mariage"))
+
+
 FACTS: dict[str, Callable[[Record], Any]] = {
     "abroad": _is_abroad,
     "accepting": lambda record: _opted(record, False),
@@ -187,15 +191,14 @@ FACTS: dict[str, Callable[[Record], Any]] = {
     "homonyms": _homonyms,
     "legacies": _legacies,
     "living_heirs": lambda record: _children(
-        record, lambda child: child.get("decede") is False and child.get("renoncant") is False
+        record,
+        lambda child: child.get("decede") is False and child.get("renoncant") is False and not child.get("indigne"),
     ),
     "no_contract": lambda record: (
         get(record, "famille.conjoint.contrat_de_mariage") is False and not _is_abroad(record)
     ),
     "no_will": _no_will,
-    "not_common": lambda record: _children(
-        record, lambda child: child.get("filiation") in ("premier_lit", "hors_mariage")
-    ),
+    "not_common": lambda record: any(map(_is_not_common, objects(record, "famille.enfants"))),
     "own_debts": _own_debts,
     "renounced": _renounced,
     "reward": _has_reward,

@@ -1,6 +1,13 @@
 """Records for tests, written as their leaves."""
 
+import random
 from typing import Any
+
+from recipes.succession.corpus.draw import Dimensions
+from tests.conftest import ROOT
+from tuneline.ordering.shares import read_shares
+
+SHARES = read_shares(ROOT / "recipes/succession/dimensions.yaml")
 
 
 def record(**leaves: Any) -> dict[str, Any]:
@@ -13,3 +20,16 @@ def record(**leaves: Any) -> dict[str, Any]:
             node = node.setdefault(step, {})
         node[name] = value
     return found
+
+
+def any_dimensions(rng: random.Random) -> Dimensions:
+    """Every value as likely as any other, so that rare combinations are met too."""
+    while True:
+        drawn: dict[str, Any] = {name: rng.choice(list(of)) for name, of in SHARES.values.items()}
+        if drawn["complexity"] != "hard_negative":
+            drawn["hard_negative_mode"] = None
+        if SHARES.allows(drawn):
+            break
+    always = drawn["complexity"] in ("complexe", "hard_negative")
+    others = [topic for topic in SHARES.values["topic"] if topic != drawn["topic"]]
+    return Dimensions(**drawn, second_topic=rng.choice(others) if always or rng.random() < 0.5 else None)

@@ -450,6 +450,8 @@ IN_WORDS = {
     4: "quatre ans",
     14: "quatorze",
     32: "trente-deux",
+    31_000: "trente et un mille",
+    10: "dix ans",
 }
 
 

@@ -7,8 +7,8 @@ import pytest
 from num2words import num2words
 
 from recipes.succession.corpus.checks import check_case, field_dump
+from recipes.succession.corpus.draw import Dimensions
 from recipes.succession.corpus.facts import Reading, facts_of, missing_facts
-from recipes.succession.corpus.targets import Dimensions
 from recipes.succession.records.schema import flatten, read_master
 from recipes.succession.specs.coverage import read_coverage
 from recipes.succession.specs.e2e_cases import gather, read_gold
@@ -162,7 +162,17 @@ SAID = [
     ("indivision.duree_occupation_mois", 27, "pendant deux ans et trois mois"),
     ("famille.concubin.duree_vie_commune", 15, "quinze années de vie commune"),
     ("contexte.demandeur.commune", "Saint-Malo", "j'habite à St Malo"),
-    ("liberalites.legs_association.denomination", "Les Amis du Vieux Port", "pour les amis du vieux port"),
+    ("liberalites.testaments[0].legs[0].association", "Les Amis du Vieux Port", "pour les amis du vieux port"),
+    (YEAR, 2021, "morte en 2021, à 70 ans"),
+    (AGE, 70, "morte en 2021, à 70 ans"),
+    (PART, 0.6667, "pour deux tiers à mon frère"),
+    (PART, 0.3333, "et pour un tiers à moi"),
+    ("famille.conjoint.regime_matrimonial", "regime_etranger", "restés sous le régime tunisien"),
+    (
+        "famille.conjoint.regime_matrimonial",
+        "separation_de_biens_avec_societe_d_acquets",
+        "séparés de biens avec société d'acquêts",
+    ),
     # Dates
     (DAY, "2021-03-01", "mort le premier mars 2021"),
     (DAY, "2021-03-01", "mort le 1er mars 2021"),
@@ -427,9 +437,9 @@ def test_each_missing_fact_is_named():
 
 
 def test_length():
-    assert reasons("Léa Garnier, Marcel Garnier, 3 mars 2021, 12 000 €.") == ["too_short"]
+    assert reasons("Léa Garnier, Marcel Garnier, 3 mars 2021.") == ["missing", "too_short"]
     assert reasons(TEXT + " Je ne sais pas quoi faire et je suis inquiète." * 20) == ["too_long"]
-    assert "of 25 to 100 words" in refusals("")[-1].detail
+    assert "of 8 to 120 words" in refusals("")[-1].detail
 
 
 def test_another_language():

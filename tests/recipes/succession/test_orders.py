@@ -9,8 +9,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from recipes.succession.corpus.draw import Dimensions
 from recipes.succession.corpus.prompts import Prompts
-from recipes.succession.corpus.targets import Dimensions
 from recipes.succession.records.schema import read_master
 from tests.conftest import ENVIRONMENT, ROOT
 from tests.servers.instruction_server import Api, serving, settings
@@ -71,7 +71,7 @@ def test_offline_writers_write_to_order(tmp_path: Path) -> None:
 def test_other_dimensions_than_a_cases_are_refused(tmp_path: Path, edit: str) -> None:
     read = yaml.safe_load((RECIPE / "dimensions.yaml").read_text("utf-8"))
     if edit == "taken":
-        del read["shares"]["form"]
+        del read["shares"]["noise"]
     else:
         read["shares"]["mood"] = {"calm": 100}
     (tmp_path / "dimensions.yaml").write_text(yaml.safe_dump(read), encoding="utf-8")
