@@ -133,7 +133,7 @@ speed: .venv/test ## speed as ratios against the plain alternative
 base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py
 
-lock: .venv/repro ## after an edit of constraints.txt or pyproject.toml: the hashes of every version, in lock/
+lock: .venv/bin/pip ## after an edit of constraints.txt or pyproject.toml: the hashes of every version, in lock/
 	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade --target .venv/uv uv
 	.venv/bin/python lock/write.py .venv/uv/bin/uv
 

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.conftest import Project
+from tests.conftest import ROOT, Project
 from tuneline.cli import main
 
 
@@ -103,3 +103,11 @@ def test_preset_names_the_line_that_is_wrong(tmp_path: Path) -> None:
     done = tuneline("preset", str(preset))
     assert done.exit_code == 1
     assert f"{preset}:3" in done.stderr
+
+
+def test_what_the_system_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here outside of a checkout; a full disk goes the same way."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a question", "response": "an answer"}\n' * 2)
+    done = tuneline("new", "mine", "--from", "rows.jsonl", "--base", str(ROOT / "models/tiny"))
+    assert (done.exit_code, done.output) == (1, "Error: params.yaml: No such file or directory; it is not there\n")
