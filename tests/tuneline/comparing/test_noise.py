@@ -61,6 +61,7 @@ def test_each_seed_is_trained_and_nothing_stays_but_the_floor(
     assert project.run("dvc", "exp", "list", "--all-commits").stdout.split() in ([], ["main:"], ["master:"])
     assert project.run("git", "status", "--porcelain").stdout.split() == ["??", "metrics/mine/noise.json"]
 
+    project.edit("params.yaml", "seed: 2", "seed: 4")
     failed = CliRunner().invoke(noise, ["mine", "--seeds", "3"])
     assert failed.exit_code == 1 and "Traceback" not in failed.output
     assert json.loads((project.root / "metrics/mine/noise.json").read_text()) == told
