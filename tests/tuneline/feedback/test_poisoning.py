@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,21 +95,27 @@ def test_signed_samples_are_taken_in_their_applications_name(tmp_path: Path) -> 
 SENT = json.dumps(body()).encode()
 
 
+UNKNOWN = "is not of a key that is known here, or not of this body"
+
+
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("signed", "said"),  # signed when the test runs: a header has its time
     [
-        (None, "there is no Tuneline-Signature"),
-        ("", "there is no Tuneline-Signature"),
-        ("shop", "is not: name, seconds"),
-        (sign("shop", KEYS["desk"], SENT), "is not of a key that is known here, or not of this body"),
-        (sign("shop", KEYS["shop"], SENT + b" "), "is not of a key that is known here, or not of this body"),
-        (sign("nobody", b"none", SENT), "is not of a key that is known here, or not of this body"),
-        (sign("desk", KEYS["desk"], SENT).replace("desk", "shop"), "is not of a key that is known here"),
-        (sign("shop", KEYS["shop"], SENT, time.time() - 3600), "is of another time"),
-        (sign("shop", KEYS["shop"], SENT, time.time() + 3600), "is of another time"),
+        pytest.param(lambda: None, "there is no Tuneline-Signature", id="no header"),
+        pytest.param(lambda: "", "there is no Tuneline-Signature", id="an empty one"),
+        pytest.param(lambda: "shop", "is not: name, seconds", id="half of one"),
+        pytest.param(lambda: sign("shop", KEYS["desk"], SENT), UNKNOWN, id="another's key"),
+        pytest.param(lambda: sign("shop", KEYS["shop"], SENT + b" "), UNKNOWN, id="another body"),
+        pytest.param(lambda: sign("nobody", b"none", SENT), UNKNOWN, id="a stranger"),
+        pytest.param(lambda: sign("desk", KEYS["desk"], SENT).replace("desk", "shop"), UNKNOWN, id="another's name"),
+        pytest.param(lambda: sign("shop", KEYS["shop"], SENT, time.time() - 999), "is of another time", id="old"),
+        pytest.param(lambda: sign("shop", KEYS["shop"], SENT, time.time() + 999), "is of another time", id="early"),
     ],
-)
-def test_what_is_not_signed_now_by_who_it_says_is_refused(header: str | None, said: str, tmp_path: Path) -> None:
+)  # fmt: skip
+def test_what_is_not_signed_now_by_who_it_says_is_refused(
+    signed: Callable[[], str | None], said: str, tmp_path: Path
+) -> None:
+    header = signed()
     with client(tmp_path) as api:
         answer = api.post("/samples", content=SENT, headers={} if header is None else {HEADER: header})
         assert answer.status_code == 401 and said in answer.json()["detail"][0]
