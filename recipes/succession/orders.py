@@ -13,7 +13,8 @@ from tuneline.ordering.shares import Shares, read_shares
 from tuneline.recipe.toon import encode
 
 from .corpus import checks
-from .corpus.draw import Dimensions, draw_target
+from .corpus.dimensions import Dimensions
+from .corpus.draw import draw_target
 from .corpus.prompts import Prompts
 from .corpus.voice import CannotWrite
 from .corpus.writer import write_case

@@ -10,7 +10,7 @@ from ..records.schema import Master, Record
 from .facts import missing_facts
 
 if TYPE_CHECKING:
-    from .draw import Dimensions
+    from .dimensions import Dimensions
 
 FIELD_NAME = re.compile(r"(?<![\w@./])[A-Za-zÀ-ÿ]+_[\w]*[A-Za-zÀ-ÿ](?![\w@]|\.\w)")  # not of a file
 STRUCTURE = re.compile(

@@ -10,7 +10,7 @@ from tuneline.ordering.shares import Shares
 from tuneline.recipe.texts import fill, read_prompt
 
 from ..records.schema import Record, path_of, read_master
-from .draw import Dimensions, contradictions
+from .dimensions import Dimensions, contradictions
 
 
 def as_said(value: object) -> str:

@@ -9,7 +9,7 @@ from tuneline.words import MONTHS
 from ..records.reading import get
 from ..records.schema import Master, Record
 from . import people
-from .draw import PROS, Dimensions
+from .dimensions import PROS, Dimensions
 from .frames import OPTION, SLOT, read_words
 from .noise import keep
 

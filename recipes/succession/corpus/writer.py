@@ -15,7 +15,7 @@ from ..records.reading import get
 from ..records.schema import Master, Record, path_of
 from . import people
 from .checks import faults
-from .draw import Dimensions, contradictions
+from .dimensions import Dimensions, contradictions
 from .form import Form
 from .frames import filled
 from .french import elided, in_words, joined

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from recipes.succession.corpus.draw import Dimensions
+from recipes.succession.corpus.dimensions import Dimensions
 from tests.conftest import ROOT
 from tuneline.ordering.shares import read_shares
 

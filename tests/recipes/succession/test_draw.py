@@ -14,7 +14,8 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from recipes.succession.corpus import people
-from recipes.succession.corpus.draw import LEAVES, Dimensions, blocks, contradictions, draw_target, unfit
+from recipes.succession.corpus.dimensions import Dimensions, contradictions
+from recipes.succession.corpus.draw import LEAVES, blocks, draw_target, unfit
 from recipes.succession.records.rules import broken
 from recipes.succession.records.schema import Master, flatten, path_of, read_master
 from tests.conftest import ROOT

@@ -7,7 +7,7 @@ import pytest
 from num2words import num2words
 
 from recipes.succession.corpus.checks import check_case, field_dump
-from recipes.succession.corpus.draw import Dimensions
+from recipes.succession.corpus.dimensions import Dimensions
 from recipes.succession.corpus.facts import Reading, facts_of, missing_facts
 from recipes.succession.records.schema import flatten, read_master
 from recipes.succession.specs.coverage import read_coverage

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from recipes.succession.corpus.draw import Dimensions
+from recipes.succession.corpus.dimensions import Dimensions
 from recipes.succession.corpus.prompts import Prompts
 from recipes.succession.records.schema import read_master
 from tests.conftest import ENVIRONMENT, ROOT

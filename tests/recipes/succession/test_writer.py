@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from recipes.succession.corpus.checks import check_case
-from recipes.succession.corpus.draw import Dimensions, draw_target
+from recipes.succession.corpus.dimensions import Dimensions
+from recipes.succession.corpus.draw import draw_target
 from recipes.succession.corpus.frames import read_frame
 from recipes.succession.corpus.noise import add_noise, keep
 from recipes.succession.corpus.voice import CannotWrite
