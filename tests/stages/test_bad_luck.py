@@ -92,8 +92,12 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
             to("format", "metrics"), to("format", "chat", "tokens"),
         ),
         "baseline": Stage(
-            baseline.main, {**answers, **held, "quantization": "none", "precision": "float32"}, to("baseline", "out"),
-            more=["--no-constrain"],
+            baseline.main,
+            {
+                **answers, **held, "quantization": "none", "precision": "float32", "shots": 1,
+                "examples": root / "split/out/shots.jsonl",
+            },
+            to("baseline", "out"), more=["--no-constrain"],
         ),
         "train": Stage(
             train_cuda.main,

@@ -136,6 +136,36 @@ def test_both_sides_have_their_figures_and_what_stands_beside_them(tmp_path: Pat
     assert "mine" in result.output and "slot_f1" in result.output
 
 
+SHOWN = ['{"type":"search","n":1}', '{"type":"search","n":2}', "no"]
+
+
+def test_the_base_after_examples_is_a_third_side(tmp_path: Path) -> None:
+    answered(tmp_path / "two")
+    answered(tmp_path)
+    base = read_jsonl(tmp_path / "baseline.jsonl")
+    more = [{"shots": said, "examples": count} for said, count in zip(SHOWN, (3, 3, 2), strict=True)]
+    write_jsonl(tmp_path / "baseline.jsonl", (row | one for row, one in zip(base, more, strict=True)))
+    recipe = write(tmp_path / "r")
+    assert run(recipe, tmp_path / "two").exit_code == 0
+    result = run(recipe, tmp_path)
+    assert result.exit_code == 0, result.output
+    assert end_line(result.stderr) == "eval mine 3 test rows slot_f1 0.667 → 0.500, shots 1.000"
+    figures, without = read(tmp_path, "metrics"), read(tmp_path / "two", "metrics")
+    assert figures == {**without, "shots": {"slot_f1": 1.0}, "change_over_shots": {"slot_f1": -0.5}}
+    report, two = read(tmp_path, "report"), read(tmp_path / "two", "report")
+    assert (report["shots"]["examples"], report["shots"]["fewer"]) == (3, 1)
+    assert report["shots"]["figures"]["exact_match"] == 0.6667
+    assert {side: report["intervals"][side] for side in two["intervals"]} == two["intervals"]
+    low, high = report["intervals"]["change_over_shots"]["slot_f1"]
+    assert low <= -0.5 <= high
+    assert report["per_intent"]["shots"]["count"]["rows"] == 1
+    (first, *_), (bare, *_) = read_jsonl(tmp_path / "predictions"), read_jsonl(tmp_path / "two/predictions")
+    assert first["shots"] == SHOWN[0] and first["figures"]["shots"]["exact_match"] and first["tuned"] == bare["tuned"]
+    told = " ".join(result.output.split())
+    assert "shots: the untuned base after 3 training rows as examples, 1 of the rows after fewer" in told
+    assert "over shots" in told and widest(result) <= 100
+
+
 def test_answers_may_come_in_another_order_and_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r")
     for name in ("a", "b"):
