@@ -62,11 +62,20 @@ class Spend(Part):
     tokens_out: int = 0
 
 
+class Shots(Part):
+    """Of the base after so many examples."""
+
+    examples: int
+    fewer: int = 0  # rows that were asked after less
+    figures: Figures
+
+
 class Report(Part):
     """report.json; what a recipe's own `tables` put there stands in model_extra."""
 
     rows: int
     intervals: dict[str, dict[str, Edges]] = {}
+    shots: Shots | None = None
     judge: str | None = None
     judge_spend: Spend | None = None
     worst: list[Row] = []

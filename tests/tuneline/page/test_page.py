@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from tests.browser import Browser, browser, needs_chromium
 from tests.tuneline.page.run import answers, evaluated, run, sample_rows
 from tuneline.cli import main
-from tuneline.page.reading import System
+from tuneline.page.figures import measures
+from tuneline.page.reading import System, find_systems
 
 ROWS = 60
 
@@ -66,6 +67,20 @@ def test_all_of_it_stands_in_one_file(page: str) -> None:
     assert page.count("<svg role=") == 0 and page.count('role="img"') == 12
     assert not re.search(r"(src|href)=[\"'](?!#|data:)", page), "nothing is fetched"
     assert str(Path.cwd()) not in page and "/tmp" not in page
+
+
+def test_the_base_after_examples_is_a_column(tmp_path: Path) -> None:
+    rows = sample_rows(ROWS)
+    run(tmp_path, "one", rows)
+    run(tmp_path, "two", rows)
+    given = {"base": answers(rows, 0), "shots": answers(rows, 0.3), "tuned": answers(rows, 1)}
+    evaluated(tmp_path, "two", rows, given)
+    made = written(tmp_path)
+    assert made.count("tuned less that") == 1 and made.count('class="key three"') == 1
+    assert "Examples: 3 training rows before each question, fewer before 1 of the test rows, for want of room." in made
+    assert made.count('"var(--three)"') >= 4 and '"s":"' in made
+    low, high = measures(find_systems(tmp_path, ["two"])[0])[0].over_edges
+    assert 0.3 < low < high and f"[{low:+.3f}, {high:+.3f}]" in made
 
 
 def test_one_adapter_twice_and_its_charts(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
