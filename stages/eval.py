@@ -22,6 +22,7 @@ import click
 
 from tuneline.files import Clock, Row, read_jsonl, write_json, write_jsonl
 from tuneline.measuring.agreement import believe
+from tuneline.measuring.contamination import contaminated, without
 from tuneline.measuring.kinds import open_measures
 from tuneline.measuring.report import (
     BASE,
@@ -37,6 +38,7 @@ from tuneline.measuring.report import (
     write_confusion,
 )
 from tuneline.recipe.own import Measures
+from tuneline.recipe.settings import read_recipe
 from tuneline.rows import answer
 from tuneline.table import show_evaluation
 from tuneline.teaching.judging import judge_by_rules
@@ -96,7 +98,9 @@ def predicted(rows: list[Row], given: dict[str, list[str | float]], sides: Sides
 @click.command()
 @click.option("--recipe", type=click.Path(path_type=Path), required=True)
 @click.option("--adapter", required=True, help="Its name, as the title of its table.")
-@click.option("--train", type=click.Path(path_type=Path), required=True, help="For the commonest answer.")
+@click.option(
+    "--train", type=click.Path(path_type=Path), required=True, help="For the commonest answer, and contamination."
+)
 @click.option("--test", type=click.Path(path_type=Path), required=True)
 @click.option("--baseline", type=click.Path(path_type=Path), required=True)
 @click.option("--tuned", type=click.Path(path_type=Path), required=True)
@@ -127,7 +131,8 @@ def main(
     clock, rows = Clock("eval", adapter), read_jsonl(test)
     if not rows:
         raise click.ClickException(f"{test} has no row; run `dvc repro --force`")
-    measures = open_measures(recipe, read_jsonl(train), rows)
+    trained = read_jsonl(train)
+    measures = open_measures(recipe, trained, rows)
     given, examples = read_sides(rows, baseline, tuned)
     check_rows(measures, rows, given)
     if wants_judge(measures):
@@ -140,6 +145,9 @@ def main(
     figures, beside = evaluate(measures, sides, adapter, samples, seed)
     if examples:
         beside[SHOTS] = {"examples": max(examples), "fewer": sum(n < max(examples) for n in examples), **beside[SHOTS]}
+    if seen := contaminated(trained, rows, read_recipe(recipe).curate.contamination):
+        figures["contaminated"] = len(seen)
+        beside["contamination"] = without(seen, rows, sides, measures)
     beside = {**judged, **beside}
     write_jsonl(predictions, predicted(rows, given, sides))
     telling = main_figure(measures)

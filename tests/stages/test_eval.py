@@ -84,10 +84,18 @@ def words(recipe: Path, to: Path, judge: Settings | None = None, samples: int = 
 
 def answered(to: Path, base: list = BASE, tuned: list = TUNED, rows: list = ROWS, key: str = "answer") -> None:
     """The files that split, baseline and predict write."""
-    for name in ("train", "test"):
-        write_jsonl(to / f"{name}.jsonl", rows)
+    write_jsonl(to / "test.jsonl", rows)
+    write_jsonl(to / "train.jsonl", [elsewhere(row, n) for n, row in enumerate(rows)])
     for name, said in (("baseline", base), ("tuned", tuned)):
         write_jsonl(to / f"{name}.jsonl", ({"id": row["id"], key: one} for row, one in zip(rows, said, strict=True)))
+
+
+def elsewhere(row: dict, n: int) -> dict:
+    """A row with that answer to another question."""
+    if "text" in row:
+        return row | {"id": f"train {n}", "text": f"another text, the {n}. of several"}
+    asked = {"role": "user", "content": f"what nobody is tested on, {n}"}
+    return row | {"id": f"train {n}", "messages": [asked, row["messages"][-1]]}
 
 
 def run(recipe: Path, to: Path, judge: Settings | None = None) -> Result:
@@ -134,6 +142,24 @@ def test_both_sides_have_their_figures_and_what_stands_beside_them(tmp_path: Pat
         ("json_valid", "schema_valid", "intent_accuracy", "exact_match"), True
     )
     assert "mine" in result.output and "slot_f1" in result.output
+
+
+def test_test_rows_that_stand_in_training_rows_are_counted_and_left_out_once(tmp_path: Path) -> None:
+    answered(tmp_path)
+    same = ROWS[1] | {"id": "seen", "set": "valid"}  # whatever a row says of itself: it was trained on
+    write_jsonl(tmp_path / "train.jsonl", [*read_jsonl(tmp_path / "train.jsonl"), same])
+    result = run(write(tmp_path / "r"), tmp_path)
+    assert result.exit_code == 0, result.output
+    figures, found = read(tmp_path, "metrics"), read(tmp_path, "report")["contamination"]
+    assert (figures["contaminated"], figures["tuned"]["slot_f1"]) == (1, 0.5)
+    assert (found["rows"], found["main"]) == (1, "slot_f1")
+    assert found["found"] == [{"id": ROWS[1]["id"], "in": "seen", "similarity": 1.0}]
+    assert (found["figures"]["base"]["slot_f1"], found["figures"]["tuned"]["slot_f1"]) == (0.0, 1.0)
+    said = " ".join(result.output.split())
+    assert "1 of 3 test rows stand in training rows, as they are or nearly; without them slot_f1 0.000 → 1.000" in said
+    write_jsonl(tmp_path / "train.jsonl", ROWS)
+    result = run(write(tmp_path / "other"), tmp_path)
+    assert result.exit_code == 0 and "3 of 3 test rows stand in training rows, as they are or nearly\n" in result.output
 
 
 SHOWN = ['{"type":"search","n":1}', '{"type":"search","n":2}', "no"]
@@ -298,8 +324,10 @@ def test_a_door_that_is_wrong_is_one_line(doors: dict[str, str], says: str, tmp_
 # Labels, texts, bits
 
 
-def labelled(*labels: str) -> list[dict]:
-    return [make_row(read_form({"prompt": f"Mail {n}?", "response": one}), "a.csv", n) for n, one in enumerate(labels)]
+def labelled(*labels: str, asked: str = "Mail") -> list[dict]:
+    return [
+        make_row(read_form({"prompt": f"{asked} {n}?", "response": one}), "a.csv", n) for n, one in enumerate(labels)
+    ]
 
 
 def widest(result: Result) -> int:
@@ -309,7 +337,7 @@ def widest(result: Result) -> int:
 def test_labels_to_the_end(tmp_path: Path) -> None:
     rows = labelled("spam", "ham", "ham")
     answered(tmp_path, ["I", "think", "spam"], [" Spam", "ham", "eggs"], rows)
-    write_jsonl(tmp_path / "train.jsonl", labelled("spam", "spam", "ham", "eggs"))
+    write_jsonl(tmp_path / "train.jsonl", labelled("spam", "spam", "ham", "eggs", asked="What came today"))
     result = run(write(tmp_path / "r", {"measures": "labels"}), tmp_path)
     assert result.exit_code == 0, result.output
     assert read(tmp_path, "metrics") == {

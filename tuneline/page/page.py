@@ -114,6 +114,7 @@ def view(system: System, drawn: dict[str, Chart], rows: list[Row], of: int, at: 
         "groups": [(table, drawn.get(group_name(table.name))) for table in figures.group_tables(system)],
         "majority": majority(system),
         "shots": system.report.shots if system.report else None,
+        "contaminated": system.report.contamination if system.report else None,
         "worst": worst(system),
         "cross": cross(system),
         "fates": figures.fates(system),

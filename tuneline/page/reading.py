@@ -70,12 +70,21 @@ class Shots(Part):
     figures: Figures
 
 
+class Contamination(Part):
+    """Test rows that stand in training rows, and the figures of each side without them."""
+
+    rows: int
+    main: str
+    figures: dict[str, Figures] = {}
+
+
 class Report(Part):
     """report.json; what a recipe's own `tables` put there stands in model_extra."""
 
     rows: int
     intervals: dict[str, dict[str, Edges]] = {}
     shots: Shots | None = None
+    contamination: Contamination | None = None
     judge: str | None = None
     judge_spend: Spend | None = None
     worst: list[Row] = []

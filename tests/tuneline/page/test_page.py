@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.browser import Browser, browser, needs_chromium
-from tests.tuneline.page.run import answers, evaluated, run, sample_rows
+from tests.tuneline.page.run import answers, edit, evaluated, run, sample_rows
 from tuneline.cli import main
 from tuneline.page.figures import measures
 from tuneline.page.reading import System, find_systems
@@ -75,7 +75,10 @@ def test_the_base_after_examples_is_a_column(tmp_path: Path) -> None:
     run(tmp_path, "two", rows)
     given = {"base": answers(rows, 0), "shots": answers(rows, 0.3), "tuned": answers(rows, 1)}
     evaluated(tmp_path, "two", rows, given)
+    clean = {side: {"accuracy": 0.25} for side in given}
+    edit(tmp_path / "metrics/two/report.json", contamination={"rows": 2, "main": "accuracy", "figures": clean})
     made = written(tmp_path)
+    assert "2 test rows stand in training rows</strong>, as they are or nearly; without them accuracy is 0.250" in made
     assert made.count("tuned less that") == 1 and made.count('class="key three"') == 1
     assert "Examples: 3 training rows before each question, fewer before 1 of the test rows, for want of room." in made
     assert made.count('"var(--three)"') >= 4 and '"s":"' in made
