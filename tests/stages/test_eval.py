@@ -122,7 +122,8 @@ def test_both_sides_have_their_figures_and_what_stands_beside_them(tmp_path: Pat
         },
     }  # fmt: skip
     report = read(tmp_path, "report")
-    assert list(report) == ["rows", "intervals", "per_intent", "worst"]
+    assert list(report) == ["rows", "intervals", "mcnemar", "per_intent", "worst"]
+    assert report["mcnemar"]["change"]["exact_match"] == {"won": 1, "lost": 0, "p": 1.0}
     assert (report["rows"], report["per_intent"]["tuned"]["search"]["rows"]) == (3, 2)
     assert report["worst"] == [{"kind": "field", "expected": "n", "given": "another value", "times": 1}]
     with (tmp_path / "confusion").open(newline="") as lines:
@@ -182,6 +183,7 @@ def test_the_base_after_examples_is_a_third_side(tmp_path: Path) -> None:
     assert (report["shots"]["examples"], report["shots"]["fewer"]) == (3, 1)
     assert report["shots"]["figures"]["exact_match"] == 0.6667
     assert {side: report["intervals"][side] for side in two["intervals"]} == two["intervals"]
+    assert report["mcnemar"]["change_over_shots"]["exact_match"] == {"won": 1, "lost": 1, "p": 1.0}
     low, high = report["intervals"]["change_over_shots"]["slot_f1"]
     assert low <= -0.5 <= high
     assert report["per_intent"]["shots"]["count"]["rows"] == 1

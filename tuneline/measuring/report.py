@@ -11,6 +11,7 @@ import numpy as np
 
 from tuneline.files import Row, whole_file
 from tuneline.measuring.bootstrap import intervals
+from tuneline.measuring.mcnemar import paired_tests
 from tuneline.measuring.score import F1, UNJUDGED, Score, rounded, summarize
 from tuneline.recipe.own import Measures
 from tuneline.teaching.ledger import Spend
@@ -78,6 +79,7 @@ def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed:
         "rows": len(sides["tuned"]),
         **shots,
         "intervals": drawn_in_pairs(sides, figures, samples, seed),
+        **({"mcnemar": tests} if (tests := right_or_wrong(sides, figures)) else {}),
         **{
             f"per_{group}": {
                 side: by_group(scores, figures, group, samples, seed, main) for side, scores in sides.items()
@@ -89,6 +91,12 @@ def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed:
     if tables := getattr(measures, "tables", None):
         report |= tables(adapter, sides[BASE], sides[TUNED])
     return metrics, report
+
+
+def right_or_wrong(sides: Sides, figures: Mapping[str, str]) -> dict[str, dict[str, Row]]:
+    """McNemar's test by change and figure, of the figures that have it."""
+    pairs = {change: (sides[side], sides[TUNED]) for change, side in CHANGES.items() if side in sides}
+    return {change: tests for change, pair in pairs.items() if (tests := paired_tests(figures, *pair))}
 
 
 def figures_of(sides: Sides, figures: Mapping[str, str]) -> dict[str, Row]:

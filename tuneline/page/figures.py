@@ -17,7 +17,7 @@ NONE = "–"
 class Line:
     """A figure of base and tuned. `reads`: the change in a word; `told`: it is outside what chance explains.
 
-    `shots`: of the base after examples; `over_edges`: of tuned less that.
+    `shots`: of the base after examples; `over_edges`: of tuned less that. `p`, `over_p`: of McNemar's test.
     """
 
     name: str
@@ -31,6 +31,8 @@ class Line:
     shots: float | None = None
     shots_edges: Edges | None = None
     over_edges: Edges | None = None
+    p: float | None = None
+    over_p: float | None = None
 
     @property
     def change(self) -> float | None:
@@ -73,6 +75,7 @@ def measures(system: System) -> list[Line]:
         edges = {side: report.edges(side, name) if report else None for side in (*SIDES, "change", SHOTS, OVER_SHOTS)}
         of_sides = edges["base"], edges["tuned"], edges["change"]
         of_shots = {"shots": shots.get(name), "shots_edges": edges[SHOTS], "over_edges": edges[OVER_SHOTS]}
+        of_shots |= {"p": report and report.p("change", name), "over_p": report and report.p(OVER_SHOTS, name)}
         lines.append(Line(name, base, tuned, *of_sides, reads=reading(base, tuned, edges["change"]), **of_shots))
     return lines
 

@@ -83,6 +83,7 @@ class Report(Part):
 
     rows: int
     intervals: dict[str, dict[str, Edges]] = {}
+    mcnemar: dict[str, dict[str, Row]] = {}  # change → figure → won, lost, p
     shots: Shots | None = None
     contamination: Contamination | None = None
     judge: str | None = None
@@ -95,6 +96,11 @@ class Report(Part):
         """name → side → value → its line, of the tables that have both sides."""
         tables = {name[4:]: table for name, table in (self.model_extra or {}).items() if name.startswith("per_")}
         return {name: table for name, table in tables.items() if _is_group(table)}
+
+    def p(self, change: str, name: str) -> float | None:
+        """Of McNemar's exact test; None of a figure that is not right or wrong by row."""
+        found = self.mcnemar.get(change, {}).get(name, {}).get("p")
+        return found if isinstance(found, int | float) else None
 
     def edges(self, side: str, name: str) -> Edges | None:
         found = self.intervals.get(side, {}).get(name)

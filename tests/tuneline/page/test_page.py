@@ -79,6 +79,8 @@ def test_the_base_after_examples_is_a_column(tmp_path: Path) -> None:
     edit(tmp_path / "metrics/two/report.json", contamination={"rows": 2, "main": "accuracy", "figures": clean})
     made = written(tmp_path)
     assert "2 test rows stand in training rows</strong>, as they are or nearly; without them accuracy is 0.250" in made
+    tests = made.count("McNemar's exact test\">p &lt; 0.001")
+    assert tests == 3, "of accuracy, twice where there are examples; the number of letters is neither right nor wrong"
     assert made.count("tuned less that") == 1 and made.count('class="key three"') == 1
     assert "Examples: 3 training rows before each question, fewer before 1 of the test rows, for want of room." in made
     assert made.count('"var(--three)"') >= 4 and '"s":"' in made
