@@ -12,15 +12,13 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Clock, Row, bar, read_rows, say, whole_folder, write_json, write_jsonl
+from tuneline.files import Clock, Row, in_parts, read_rows, say, whole_folder, write_json, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import IGNORED, Tokens, load_chat
 from tuneline.rendering.lengths import Most, check_room
 from tuneline.rendering.light import leave_out_torch
 from tuneline.rendering.preamble import Preamble, read_preamble
 from tuneline.rendering.tokens import SETS, write_tokenizer_name, write_tokens
-
-PART = 5_000  # rows between two looks at the bar
 
 
 def chat_row(row: Row, preamble: Preamble) -> Row:
@@ -77,8 +75,7 @@ def main(
             if name == "test":
                 check_room(max_new_tokens, chat, rows, str(split_folder / "test.jsonl"))
             if name in SETS:
-                parts = bar(f"format {name}, parts of {PART:,} rows", range(0, len(rows), PART))
-                pieces = [piece for at in parts for piece in chat.pieces(rows[at : at + PART])]
+                pieces = [piece for part in in_parts(f"format {name}", rows) for piece in chat.pieces(part)]
                 encoded = list(chain.from_iterable(pieces))
                 write_tokens(tokens, name, encoded)
                 counts[name] = count_tokens(len(rows), encoded)

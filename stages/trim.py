@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import Clock, Row, bar, read_rows, write_counts, write_jsonl
+from tuneline.files import Clock, Row, in_parts, read_rows, write_counts, write_jsonl
 from tuneline.models.base import read_base
 from tuneline.recipe.settings import Trim, read_recipe
 from tuneline.rendering.chat import Chat, load_chat
@@ -27,7 +27,6 @@ from tuneline.sentences import ends
 from tuneline.table import show_counts
 
 CUT = " […] "
-PART = 5_000  # rows between two looks at the bar
 
 
 def cuts(text: str) -> list[int]:
@@ -72,8 +71,7 @@ def trim(rows: list[Row], chat: Chat, max_tokens: int, settings: Trim) -> tuple[
     kept: list[Row] = []
     dropped: list[Row] = []
     cut = settings.over_long == "cut"
-    parts = bar(f"trim, parts of {PART:,} rows", range(0, len(rows), PART))
-    sizes = chain.from_iterable(chat.count(rows[at : at + PART], max_tokens) for at in parts)
+    sizes = chain.from_iterable(chat.count(part, max_tokens) for part in in_parts("trim", rows))
     for row, size in zip(rows, sizes, strict=True):
         if token := chat.special_in(row):
             dropped.append({**row, "reason": "special token in the text", "token": token})

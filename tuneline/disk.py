@@ -14,7 +14,6 @@ HELP = {
     errno.EISDIR: "a folder stands where a file goes; move it away",
     errno.ENOTDIR: "a file stands where a folder goes; move it away",
     errno.EEXIST: "a file stands where a folder goes; move it away",
-    errno.ENOENT: "it is not there",
     errno.EMFILE: "let a process have more files open (ulimit -n)",
 }
 

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, JSON Lines, and what a stage says on stderr while it makes them."""
 
+import errno
 import json
 import math
 import os
@@ -23,11 +24,16 @@ Row = dict
 WIDTH = 100  # columns of a line for people
 PATIENCE = 1.0  # seconds before a bar shows
 EVERY = 10.0  # seconds from one line of a bar to the next, where stderr is a file
+PART = 5_000  # rows between two looks at a bar
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes `path` when the block ends well: written beside, synced, renamed."""
+    """A path to write to that becomes `path` when the block ends well: written beside, synced, renamed.
+
+    Raises IsADirectoryError before the block begins where a folder stands there.
+    """
+    refuse_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
@@ -41,7 +47,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """`whole_file` for a folder; what stood at `path` is replaced, and never seen half deleted."""
+    """`whole_file` for a folder; the one that stood at `path` is replaced, and never seen half deleted.
+
+    Raises NotADirectoryError before the block begins where a file stands there.
+    """
+    refuse_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old.part")
     if old.exists() and not path.exists():
@@ -61,6 +71,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def refuse_folder(path: Path) -> None:
+    """Raises IsADirectoryError when a folder stands where a file goes: told before the hours that fill it."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
+def refuse_file(path: Path) -> None:
+    """Raises NotADirectoryError when a file stands where a folder goes: told before the hours that fill it."""
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
 def _sync(path: Path) -> None:
@@ -132,7 +154,7 @@ STRICT = json.JSONDecoder(parse_float=_number, parse_constant=_refuse, object_pa
 def read_jsonl(path: Path) -> list[Row]:
     """The lines of a file that a stage wrote.
 
-    Raises click.ClickException with file and line when a line is not JSON.
+    Raises click.ClickException with file and line when a line is not an object of JSON.
     """
     return list(iterate_jsonl(path))
 
@@ -148,11 +170,16 @@ def iterate_jsonl(path: Path, fraction: Callable[[str], Any] = float) -> Iterato
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield decoder.decode(line.decode("utf-8"))
+                row = decoder.decode(line.decode("utf-8"))
             except ValueError as error:
-                raise click.ClickException(
-                    f"{path}:{number}: not JSON ({error}); make the file again with `dvc repro --force`"
-                ) from None
+                raise _broken(path, number, f"not JSON ({error})") from None
+            if not isinstance(row, dict):
+                raise _broken(path, number, "JSON, but no row")
+            yield row
+
+
+def _broken(path: Path, line: int, what: str) -> click.ClickException:
+    return click.ClickException(f"{path}:{line}: {what}; make the file again with `dvc repro --force`")
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
@@ -215,3 +242,9 @@ def bar(label: str, each: Iterable[Any] | None = None, total: int | None = None,
     shape = "{desc}: {n_fmt} of {total_fmt}{postfix}, {elapsed} so far, {remaining} more"
     tenth = max(1, (total or 1000) // 10)
     return Lines(each, **known, delay=EVERY, mininterval=EVERY, maxinterval=1e9, miniters=tenth, bar_format=shape)
+
+
+def in_parts(label: str, rows: list[Row]) -> Iterator[list[Row]]:
+    """The rows, so many at a time, with a bar that tells how far they are."""
+    for at in bar(f"{label}, parts of {PART:,} rows", range(0, len(rows), PART)):
+        yield rows[at : at + PART]

@@ -15,7 +15,8 @@ from tuneline.recipe.toon import encode
 from .corpus import checks
 from .corpus.draw import Dimensions, draw_target
 from .corpus.prompts import Prompts
-from .corpus.writer import CannotWrite, write_case
+from .corpus.voice import CannotWrite
+from .corpus.writer import write_case
 from .records.schema import Master, read_master
 
 HERE = Path(__file__).parent

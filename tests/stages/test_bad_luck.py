@@ -187,6 +187,7 @@ def troubles(stage: Stage) -> dict[str, AbstractContextManager[None]]:
     folder = next(iter(stage.files.values())).parent
     found = {f"room for {share}": room_for(share, folder) for share in (0, 0.5, 0.9)}
     found |= {"read-only": read_only(folder), "a file for its folder": in_the_way(folder, a_file)}
+    found |= {f"a file for --{name}": in_the_way(path, a_file) for name, path in stage.folders.items()}
     return found | {f"a folder for --{name}": in_the_way(path, a_folder) for name, path in stage.files.items()}
 
 
@@ -220,6 +221,7 @@ def test_a_disk_that_fails_is_one_line_and_what_was_there_is_whole(line: dict[st
 ROWS = {  # what a stage reads rows from; the others read no file of them, or may do without
     "extract": ["recipe/source/train.jsonl"], "curate": ["sdg/out"], "trim": ["curate/out"],
     "split": ["trim/out"], "format": ["split/out/train.jsonl", "split/out/valid.jsonl", "split/out/test.jsonl"],
+    "baseline": ["split/out/test.jsonl"], "predict": ["split/out/test.jsonl"],
     "eval": ["split/out/test.jsonl", "baseline/out", "predict/out"],
 }  # fmt: skip
 
@@ -233,11 +235,42 @@ def test_without_a_row_a_stage_says_so_and_its_output_stays(line: dict[str, Stag
         path.write_text("")
         said = told(stage)
         path.write_bytes(was)
-        assert re.search("no row|no usable row|of other test rows", said), said
+        assert re.search("no (usable |test )?row|of other test rows", said), said
         after = content(folder)
         for beside in ("rejects", "drops"):  # where a reader finds why
             before.pop(beside, None), after.pop(beside, None)
         assert after == before
+
+
+TORN: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda was: was[: len(was) * 2 // 3],
+    "of another kind": lambda was: b"[1]\n",
+    "no text": lambda was: b"\xff\xfe\x00\x81" * 64,
+}
+UNREAD = ("dropped.jsonl", "schema.json")  # for people, and for answers that are held to it
+
+
+def read_by(stage: Stage) -> list[Path]:
+    """The files that earlier stages wrote for this one; a system prompt is any text."""
+    given = [one for value in stage.reads.values() for one in (value if isinstance(value, tuple) else (value,))]
+    made = [path for path in given if isinstance(path, Path) and path.name not in ("base", "recipe", "state", *UNREAD)]
+    within = [file for path in made for file in sorted(path.rglob("*")) if file.name != "shots.jsonl"]  # baseline's own
+    files = [path for path in made if path.is_file()] + within
+    return [file for file in files if file.is_file() and file.name not in (*UNREAD, "system.md")]
+
+
+@pytest.mark.parametrize("name", STAGES[2:])
+def test_a_torn_file_of_an_earlier_stage_is_one_line_that_names_it(line: dict[str, Stage], name: str) -> None:
+    stage = line[name]
+    folder = next(iter(stage.files.values())).parent
+    for path in read_by(stage):
+        before, was = content(folder), path.read_bytes()
+        for what, tear in TORN.items():
+            path.write_bytes(tear(was))
+            said = told(stage)
+            path.write_bytes(was)
+            assert str(path) in said or str(path.parent) in said, (path, what, said)
+            assert content(folder) == before
 
 
 def test_a_program_that_ends_by_the_disk_says_so_without_a_traceback(line: dict[str, Stage]) -> None:

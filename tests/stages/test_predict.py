@@ -99,6 +99,21 @@ def test_an_adapter_of_the_other_backend_is_one_line(adapter: Path, tmp_path: Pa
     assert not (tmp_path / "answers.jsonl").exists()
 
 
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "adapter.json"])
+def test_a_torn_adapter_is_one_line_on_mlx_too(name: str, adapter: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mlx.core")
+    other = shutil.copytree(adapter, tmp_path / "adapter")
+    told = (other / "adapter.json").read_text().replace('"cuda"', '"mlx"')
+    (other / "adapter.json").write_text(told)
+    whole = (other / name).read_bytes()
+    for torn in (whole[:-20], b"[1]", b"\xff\xfe\x00\x81" * 64):
+        (other / name).write_bytes(torn)
+        result = run(other, tmp_path, backend="mlx")
+        lines = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+        assert isinstance(result.exception, SystemExit) and len(lines) == 1, result.output
+        assert str(other) in lines[0]
+
+
 def test_a_folder_that_is_no_adapter_is_one_line(tmp_path: Path) -> None:
     result = run(tmp_path, tmp_path)
     assert (result.exit_code, result.output.count("\n")) == (1, 1)

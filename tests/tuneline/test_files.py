@@ -104,6 +104,17 @@ def test_a_folder_whose_writer_died_between_the_renames_comes_back(tmp_path: Pat
     assert names(tmp_path) == ["a"]
 
 
+def test_what_stands_in_the_way_is_told_before_the_work_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(NotADirectoryError, match=r"Not a directory: '.*/a'"), whole_folder(tmp_path / "a"):
+        pytest.fail("begun")
+    with pytest.raises(IsADirectoryError, match=r"Is a directory: '.*/b'"), whole_file(tmp_path / "b"):
+        pytest.fail("begun")
+    assert (tmp_path / "a").read_text() == "mine"
+    assert names(tmp_path) == ["a", "b"]
+
+
 def test_rows_that_cannot_be_written_leave_the_old_file(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", [{"n": 1}])
     with pytest.raises(TypeError):
@@ -122,6 +133,13 @@ def test_rows_come_back_as_they_were_and_letters_stay_letters(tmp_path: Path) ->
 def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{}\n{"cut')
     with pytest.raises(click.ClickException, match=r"a\.jsonl:2: not JSON"):
+        read_jsonl(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("other", ["[1]", "null", "7", '"text"'])
+def test_a_line_that_is_no_row_is_named(other: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"n": 1}}\n{other}\n')
+    with pytest.raises(click.ClickException, match=r"a\.jsonl:2: JSON, but no row; make the file again"):
         read_jsonl(tmp_path / "a.jsonl")
 
 

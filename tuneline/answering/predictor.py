@@ -9,7 +9,7 @@ import click
 
 from tuneline.answering.constraint import schema_constraint
 from tuneline.answering.examples import fitting
-from tuneline.files import Clock, Row, bar, say, write_jsonl
+from tuneline.files import Clock, Row, bar, refuse_folder, say, write_jsonl
 from tuneline.models.adapter import Adapter, read_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import Chat, load_chat
@@ -141,8 +141,12 @@ def write_answers(
     one that is only text. The stage's line ends it.
 
     Where `shots` are asked for, of `examples`, also `"shots"`, what is answered after so many of them, and
-    `"examples"`, how many there were room for.
+    `"examples"`, how many there were room for. Raises click.ClickException where there is no row, and
+    IsADirectoryError where a folder stands at `out`.
     """
+    refuse_folder(out)
+    if not rows:
+        raise click.ClickException("no test row; make them again with `dvc repro --force`")
     began, label = time.monotonic(), f"{clock.stage} {clock.name}"
     texts, asked = [row for row in rows if "text" in row], [row for row in rows if "text" not in row]
     most = most_new_tokens(max_new_tokens, predictor.chat, asked)
@@ -203,7 +207,11 @@ def read_siblings(folders: Sequence[Path]) -> Adapter:
 
 
 def adapter_preamble(folder: Path) -> Preamble:
-    return Preamble((folder / "system.md").read_text("utf-8").strip(), read_adapter(folder).prefix)
+    try:
+        system = (folder / "system.md").read_text("utf-8").strip()
+    except ValueError as error:
+        raise click.ClickException(f"{folder}/system.md: {error}; make the adapter again with `make repro`") from None
+    return Preamble(system, read_adapter(folder).prefix)
 
 
 class Voices:

@@ -2,15 +2,13 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from safetensors import SafetensorError, safe_open
 
-from tuneline.models.adapter import WEIGHTS
+from tuneline.models.adapter import WEIGHTS, fitting
 from tuneline.models.base import Base
 
 # Read when torch loads. On a CPU that has other work too, threads that wait by spinning without an
@@ -132,7 +130,7 @@ def load_adapter(model: Any, folder: Path) -> Any:
     """Raises click.ClickException when the adapter is of another base."""
     from peft import PeftModel
 
-    with _fitting(folder):
+    with fitting(folder):
         loaded = PeftModel.from_pretrained(model, str(folder))
         _check_places(loaded, folder, "default")
     if merges(loaded):
@@ -149,7 +147,7 @@ def switch_adapter(model: Any, folder: Path) -> Any:
     if merges(model):
         model.unmerge_adapter()
     if name not in model.peft_config:
-        with _fitting(folder):
+        with fitting(folder):
             model.load_adapter(str(folder), adapter_name=name)
             _check_places(model, folder, name)
     model.set_adapter(name)
@@ -163,14 +161,6 @@ def merges(model: Any) -> bool:
     import torch
 
     return model.dtype == torch.float32 and not hasattr(model.config, "quantization_config")
-
-
-@contextmanager
-def _fitting(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
-        raise click.ClickException(f"{folder} does not fit its base: {' '.join(str(error).split())[:300]}") from None
 
 
 def _check_places(model: Any, folder: Path, name: str) -> None:

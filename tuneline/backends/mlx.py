@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tuneline.models.adapter import WEIGHTS, update_scale
+from tuneline.models.adapter import WEIGHTS, fitting, update_scale
 from tuneline.models.base import Base, check_target
 
 PEFT_NAMES = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "m": "lora_magnitude_vector"}
@@ -28,8 +28,8 @@ def load_model(base: Base, quantization: str, precision: str = "float32") -> Any
     if mx.default_device() == mx.cpu:
         mx.disable_compile()  # there it runs g++ for every fused kernel, and saves little
     try:  # lazily: each weight goes through its conversion before the next one is read
-        model, _ = load_model(base.folder, lazy=True, model_config=_rope(base.folder))
-    except (ValueError, OSError, KeyError, TypeError) as error:
+        model, _ = load_model(base.folder, lazy=True, model_config=mlx_config(base.folder))
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise click.ClickException(f"{base.folder}: mlx-lm: {' '.join(str(error).split())[:300]}") from None
     model.set_dtype(getattr(mx, precision))
     if quantization == "4bit":
@@ -46,17 +46,25 @@ def answering_precision(trained: str) -> str:
     return "float32" if mx.default_device() == mx.cpu else trained
 
 
-def _rope(folder: Path) -> dict[str, Any]:
-    """The rotary base and scaling where mlx-lm looks for them.
+def mlx_config(folder: Path) -> dict[str, Any]:
+    """config.json with the rotary base and scaling, and which layers see a window, also where mlx-lm looks for them.
 
-    transformers 5 writes both in `rope_parameters`, which most of mlx-lm's models ignore in silence.
+    transformers 5 writes them in `rope_parameters` and `_sliding_window_pattern`, which most of mlx-lm's models ignore
+    in silence.
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    rope = config.get("rope_parameters") or {}
-    if "rope_theta" not in rope or "rope_theta" in config:
-        return {}
-    scaled = rope.get("rope_type", "default") != "default"
-    return {"rope_theta": rope["rope_theta"], "rope_scaling": rope if scaled else None}
+    for part in (config, config.get("text_config")):
+        rope = (part or {}).get("rope_parameters") or {}
+        full = rope.get("full_attention", rope)  # one for each kind of attention, or one for all
+        if "rope_theta" not in full or "rope_theta" in part:
+            continue
+        scaled = full.get("rope_type", "default") != "default"
+        part |= {"rope_theta": full["rope_theta"], "rope_scaling": full if scaled else None}
+        if "rope_theta" in rope.get("sliding_attention", {}):
+            part["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        if "_sliding_window_pattern" in part:
+            part["sliding_window_pattern"] = part["_sliding_window_pattern"]
+    return config
 
 
 def _quantizable(_: str, module: Any) -> bool:
@@ -146,10 +154,11 @@ def _keyed() -> type:
 
 
 def load_adapter(model: Any, folder: Path) -> Any:
-    """Raises click.ClickException when the adapter is of another base."""
-    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    dora = config.get("use_dora", False)
-    add_lora(model, config["target_modules"], config["r"], update_scale(config), dropout=0.0, dora=dora)
+    """Raises click.ClickException when the adapter is torn, or of another base."""
+    with fitting(folder):
+        config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        dora = config.get("use_dora", False)
+        add_lora(model, config["target_modules"], config["r"], update_scale(config), dropout=0.0, dora=dora)
     return switch_adapter(model, folder)
 
 
@@ -161,15 +170,16 @@ def switch_adapter(model: Any, folder: Path) -> Any:
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    stored = mx.load(str(folder / WEIGHTS))
-    weights = {_mlx_name(name): tensor.T for name, tensor in stored.items()}  # a vector is its own transpose
+    with fitting(folder):
+        scale = update_scale(json.loads((folder / "adapter_config.json").read_text("utf-8")))
+        stored = mx.load(str(folder / WEIGHTS))
+        weights = {_mlx_name(name): tensor.T for name, tensor in stored.items()}  # a vector is its own transpose
     places = {name: tensor.shape for name, tensor in tree_flatten(model.trainable_parameters())}
     if places != {name: tensor.shape for name, tensor in weights.items()}:
         raise click.ClickException(
             f"{folder} fits neither its base nor an adapter before it: ranks, targets and variants must be the same"
         )
     model.load_weights(list(weights.items()), strict=False)
-    scale = update_scale(json.loads((folder / "adapter_config.json").read_text("utf-8")))
     for _, module in model.named_modules():
         if "lora_a" in module:
             module.scale = scale
@@ -190,6 +200,7 @@ def peft_weights(model: Any) -> dict[str, Any]:
 
 
 def _mlx_name(name: str) -> str:
-    peft = next(part for part in PEFT_NAMES.values() if name.endswith(f".{part}"))
+    """Raises KeyError for a weight that is none of LoRA's."""
+    peft = next((part for part in PEFT_NAMES.values() if name.endswith(f".{part}")), "")
     path = name.removeprefix("base_model.model.").removesuffix(peft)
     return f"{path}{MLX_NAMES[peft]}".replace(*TOWERS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tuneline.backends.mlx import mlx_config
 from tuneline.exporting.forms import (
     CONFIG,
     Lora,
@@ -100,24 +101,6 @@ def _firsts(model: Any) -> list[tuple[str, str]]:
             number, _, name = path.removeprefix(f"{root}.").partition(".")
             firsts.setdefault(name, (path, f".{number}.{name}.weight"))
     return list(firsts.values())
-
-
-def mlx_config(folder: Path) -> dict[str, Any]:
-    """config.json with the rotary base and scaling also where mlx-lm looks for them.
-
-    transformers 5 writes both in `rope_parameters`, which most of mlx-lm's models ignore in silence.
-    """
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    for part in (config, config.get("text_config")):
-        rope = (part or {}).get("rope_parameters") or {}
-        full = rope.get("full_attention", rope)  # one for each kind of attention, or one for all
-        if "rope_theta" not in full or "rope_theta" in part:
-            continue
-        scaled = full.get("rope_type", "default") != "default"
-        part |= {"rope_theta": full["rope_theta"], "rope_scaling": full if scaled else None}
-        if "rope_theta" in rope.get("sliding_attention", {}):
-            part["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
-    return config
 
 
 def load_shapes(base: Base) -> Any:

@@ -4,9 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from tuneline.backends.mlx import load_adapter
+from tuneline.backends.mlx import load_adapter, mlx_config
 from tuneline.exporting import forms
-from tuneline.exporting.convert import load_mlx, mlx_config
+from tuneline.exporting.convert import load_mlx
 from tuneline.files import write_json
 from tuneline.models.adapter import WEIGHTS
 from tuneline.models.base import Base

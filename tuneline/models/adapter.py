@@ -8,11 +8,14 @@ system.md schema.json        the recipe's, as they were when it was trained
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 
 from tuneline.files import write_json
 from tuneline.models.base import Base
@@ -40,6 +43,15 @@ def read_adapter(folder: Path) -> Adapter:
         raise click.ClickException(
             f"{folder} is no trained adapter ({' '.join(str(error).split())}); make it with `make repro`"
         ) from None
+
+
+@contextmanager
+def fitting(folder: Path) -> Iterator[None]:
+    """Raises click.ClickException where the adapter is torn, or of another base, by what the block's library says."""
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, OSError, SafetensorError) as error:
+        raise click.ClickException(f"{folder} does not fit its base: {' '.join(str(error).split())[:300]}") from None
 
 
 VARIANTS: dict[str, dict[str, bool]] = {"plain": {}, "rslora": {"use_rslora": True}, "dora": {"use_dora": True}}

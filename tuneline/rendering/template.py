@@ -1,11 +1,13 @@
 """A chat template, compiled as transformers compiles it, with a fixed day for those that ask for today's.
 
-It may be anybody's: it runs in jinja2's sandbox, and a loop without end is an error and no hang.
+It may be anybody's: it runs in jinja2's sandbox, and a loop without end or a text without bound is an error, no hang.
 """
 
 import datetime
+import functools
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import click
@@ -20,13 +22,25 @@ from tuneline.files import Row
 
 STEPS = 1_000_000  # of all loops and macros of one rendering; a conversation of 200 turns takes some 40,000
 MACRO = 10 * " "  # a call of a macro counts as so many steps
-SIZE = 10_000_000  # characters that one multiplication may make, or bits of a power
+SIZE = 10_000_000  # characters that a step may make, a variable hold or a rendering write, or bits of a power
 COUNT = "steps taken"  # no name that a template can write
 OWN = ("messages", "tools", "documents", "add_generation_prompt")  # what no option may be
 WRONG = (
     *(jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError),
     *(ArithmeticError, RecursionError, MemoryError),
 )
+
+
+# What of text makes longer text: how long at most, by the name of a method and, in another order, of a filter.
+GROWS: dict[str, Callable[..., int]] = {
+    "replace": lambda text, old, new, *_: len(text) + text.count(old) * len(new),
+    "join": lambda by, parts: len(parts) * len(by),  # the parts are there already
+    **dict.fromkeys(("center", "ljust", "rjust", "zfill"), lambda text, width=0, *_: width),
+    "expandtabs": lambda text, size=8: text.count("\t") * size,
+    "indent": lambda text, by=4, *_: (text.count("\n") + 1) * (by if isinstance(by, int) else len(by)),
+    "format": lambda text, *_: SIZE + 1 if WIDTH.search(text) else len(text),
+}
+WIDTH = re.compile(r"\d{5}|%[-+ #0]*\*|\{[^{}]*\{")  # of a field: a number of 10,000, or one that is given apart
 
 
 class Refused(Exception):
@@ -45,7 +59,7 @@ class _Generation(jinja2.ext.Extension):
 
 
 class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset(("*", "**"))
+    intercepted_binops = frozenset(("*", "**", "%"))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         size = 0
@@ -53,9 +67,16 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
             size = left.bit_length() * right
         elif operator == "*" and (hasattr(left, "__len__") or hasattr(right, "__len__")):
             size = math.prod(len(side) if hasattr(side, "__len__") else side for side in (left, right))
-        if size > SIZE:
-            raise OverflowError(f"{operator} makes more than it may")
+        elif operator == "%" and isinstance(left, str):
+            size = GROWS["format"](left)
+        _bound(size, operator)
         return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+        of = getattr(getattr(function, "__wrapped__", function), "__self__", None)  # jinja2 wraps str.format
+        if isinstance(of, str) and (grows := GROWS.get(function.__name__)):
+            _bound(_sized(grows, of, *args, *kwargs.values()), function.__name__)
+        return super().call(context, function, *args, **kwargs)
 
 
 class Template:
@@ -66,7 +87,8 @@ class Template:
     ) -> None:
         self.source = source
         env = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols])
-        env.filters |= {"tojson": _to_json, "in_limits": _in_limits}
+        env.filters |= {"tojson": _to_json, "in_limits": _in_limits, "in_size": _in_size}
+        env.filters |= {name: _bounded(name, env.filters[name]) for name in ("replace", "center", "indent", "format")}
         env.globals |= {"raise_exception": _raise, "strftime_now": date.strftime}
         del env.globals["lipsum"]  # of any length, and another one each time
         try:
@@ -89,7 +111,7 @@ class Template:
         given = {"messages": messages, "tools": tools, "documents": None, COUNT: [0]}
         names = {**self.names, **given, "add_generation_prompt": add_generation_prompt}
         try:  # what Template.render does, less its copy of the globals, half of the time
-            return "".join(self.template.root_render_func(self.template.new_context(names, shared=True)))
+            return _joined(self.template.root_render_func(self.template.new_context(names, shared=True)))
         except WRONG as error:
             raise Refused(str(error) or type(error).__name__) from None
 
@@ -108,7 +130,60 @@ def _with_limits(tree: jinja2.nodes.Template) -> jinja2.nodes.Template:
     for macro in list(tree.find_all(jinja2.nodes.Macro)):
         one = jinja2.nodes.Filter(jinja2.nodes.Const(MACRO), "in_limits", [], [], None, None, lineno=macro.lineno)
         macro.body.insert(0, jinja2.nodes.ExprStmt(one, lineno=macro.lineno))
+        for name in macro.args:
+            given = jinja2.nodes.Name(name.name, "load", lineno=macro.lineno)
+            macro.body.insert(1, jinja2.nodes.ExprStmt(_in_size_of(given), lineno=macro.lineno))
+    for value in list(tree.find_all(jinja2.nodes.Assign)):
+        value.node = _in_size_of(value.node)
+    for block in list(tree.find_all(jinja2.nodes.AssignBlock)):
+        block.filter = _in_size_of(block.filter, block.lineno)
     return tree
+
+
+def _in_size_of(node: jinja2.nodes.Expr | None, line: int | None = None) -> jinja2.nodes.Filter:
+    return jinja2.nodes.Filter(node, "in_size", [], [], None, None, lineno=line or node.lineno)
+
+
+def _in_size(value: Any) -> Any:
+    """What a variable is given: text that grows, grows through one."""
+    if hasattr(value, "__len__"):
+        _bound(len(value), "a variable")
+    return value
+
+
+def _bounded(name: str, make: Callable) -> Callable:
+    """A filter of jinja2's that makes longer text."""
+    first = int(hasattr(make, "jinja_pass_arg"))  # the text comes after its context
+
+    @functools.wraps(make)  # and with it what jinja2 gives it
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        _bound(_sized(GROWS[name], str(args[first]), *args[first + 1 :], *kwargs.values()), name)
+        return make(*args, **kwargs)
+
+    return bounded
+
+
+def _sized(grows: Callable[..., int], *args: Any) -> int:
+    """0 for arguments that the function itself refuses."""
+    try:
+        return grows(*args)
+    except (TypeError, AttributeError):
+        return 0
+
+
+def _bound(size: int, what: str) -> None:
+    if size > SIZE:
+        raise OverflowError(f"{what} makes more than it may")
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    made, size = [], 0
+    for piece in pieces:
+        made.append(piece)
+        size += len(piece)
+        if size > SIZE:
+            raise OverflowError("it writes more than it may")
+    return "".join(made)
 
 
 @jinja2.pass_context

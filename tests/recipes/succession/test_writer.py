@@ -9,8 +9,10 @@ import pytest
 
 from recipes.succession.corpus.checks import check_case
 from recipes.succession.corpus.draw import Dimensions, draw_target
+from recipes.succession.corpus.frames import read_frame
 from recipes.succession.corpus.noise import add_noise, keep
-from recipes.succession.corpus.writer import CannotWrite, read_frame, write_case
+from recipes.succession.corpus.voice import CannotWrite
+from recipes.succession.corpus.writer import write_case
 from recipes.succession.records.schema import Leaf, Record, flatten, path_of, read_master
 from tests.conftest import ROOT
 from tests.recipes.succession.making import any_dimensions
