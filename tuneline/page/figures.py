@@ -47,10 +47,14 @@ class Line:
         return reading(self.shots, self.tuned, self.over_edges)
 
     @property
+    def over_told(self) -> bool:
+        return self.over_reads in ("higher", "lower")
+
+    @property
     def marks(self) -> list[tuple[str, str, float | None, Edges | None]]:
         """(side, colour, figure, interval) of the sides that it has."""
         sides = [("base", "one", self.base, self.base_edges), ("tuned", "two", self.tuned, self.tuned_edges)]
-        return sides if self.shots is None else [*sides, (SHOTS, "three", self.shots, self.shots_edges)]
+        return sides if self.shots is None else [*sides, ("after examples", "three", self.shots, self.shots_edges)]
 
     @property
     def told(self) -> bool:

@@ -72,7 +72,7 @@ function card(row, figure, kinds, words) {
   item.append(asked);
   const sides = make("div", "sides");
   const texts = [["base", row.b, 0], ["tuned", row.t, 1]];
-  if (row.s !== undefined) texts.splice(1, 0, ["base after examples", row.s, 2]);
+  if (row.s !== undefined) texts.splice(1, 0, ["after examples", row.s, 2]);
   if (row.r !== null) texts.push(["reference", row.r, null]);
   for (const [name, text, at] of texts) {
     const side = make("div", "side");

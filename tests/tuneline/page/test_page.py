@@ -74,8 +74,8 @@ def test_all_of_it_stands_in_one_file(page: str) -> None:
 
 
 def test_the_base_after_examples_is_a_column(page: str, project: Path) -> None:
-    assert page.count("tuned less that") == 1 and page.count('class="key three"') == 1
-    assert "Examples: 3 training rows before each question, fewer before 1 of the test rows, for want of room." in page
+    told = "<caption>Over the base after 3 training rows as examples, fewer before 1 of the test rows</caption>"
+    assert page.count(told) == 1 and page.count('class="key three"') == 1
     assert page.count('"var(--three)"') >= 4 and '"s":"' in page
     low, high = measures(find_systems(project, ["two"])[0])[0].over_edges
     assert 0 < low < high and f"[{low:+.3f}, {high:+.3f}]" in page
