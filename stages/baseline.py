@@ -1,9 +1,11 @@
 """Test rows → what the untuned base answers to them, or the bits of those that are only text; no LoRA knob reruns this.
 
+With --shots, each is answered a second time, after so many training rows: what one would try before tuning.
+
     python -m stages.baseline --backend cuda --base models/tiny --quantization none \\
         --precision bfloat16 --preamble data/query_json/preamble.json --test data/query_json/split/test.jsonl \\
-        --schema recipes/query_json/schema.json --out data/query_json/baseline.jsonl \\
-        --batch-size 64 --max-new-tokens 192 --no-constrain
+        --schema recipes/query_json/schema.json --examples data/query_json/split/shots.jsonl \\
+        --out data/query_json/baseline.jsonl --shots 0 --batch-size 64 --max-new-tokens 192 --no-constrain
 """
 
 import gc
@@ -26,7 +28,9 @@ from tuneline.rendering.preamble import read_preamble
 @click.option("--preamble", "preamble_path", type=click.Path(path_type=Path), required=True)
 @click.option("--test", type=click.Path(path_type=Path), required=True)
 @click.option("--schema", type=click.Path(path_type=Path), required=True)
+@click.option("--examples", type=click.Path(path_type=Path), required=True, help="Training rows that may be shown.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--shots", type=click.IntRange(0, 8), required=True, help="Examples before each question; 0: no such.")
 @predict_options
 def main(
     backend: str,
@@ -36,7 +40,9 @@ def main(
     preamble_path: Path,
     test: Path,
     schema: Path,
+    examples: Path,
     out: Path,
+    shots: int,
     batch_size: int,
     max_new_tokens: int | str,
     constrain: bool,
@@ -46,7 +52,8 @@ def main(
     base, preamble = read_base(base_folder), read_preamble(preamble_path)
     predictor = Predictor(backend, base, quantization, precision, preamble, schema=held)
     gc.enable()
-    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, clock)
+    rows, before = read_rows(test), read_rows(examples) if shots else []
+    write_answers(out, predictor, rows, batch_size, max_new_tokens, clock, shots, before)
 
 
 if __name__ == "__main__":

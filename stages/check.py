@@ -59,6 +59,7 @@ KNOBS: dict[str, dict[str, Kind]] = {  # section → knob → what the option of
     },
     "trim": {"max-tokens": COUNT},
     "split": {"held-out": SHARE, "seed": WHOLE},
+    "baseline": {"shots": click.IntRange(0, 8)},
     "predict": {"batch-size": COUNT, "constrain": TRUTH},
     "bootstrap": {"samples": COUNT, "seed": WHOLE},
 }

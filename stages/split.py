@@ -9,6 +9,8 @@ at most one group over each boundary between two sets, the one that is nearest t
 groups that one is more than was asked for). The same for all adapters
 of a recipe: the second --rows are the recipe's, of which the first are those that fit the adapter's base.
 
+Beside the sets stand a few rows of train, with which baseline shows the base what is wanted (baseline.shots).
+
     python -m stages.split --rows data/query_json/trim.jsonl --rows data/query_json/curate.jsonl \\
         --recipe recipes/query_json --out data/query_json/split \\
         --metrics metrics/query_json/split.json --held-out 0.15 --seed 0
@@ -28,6 +30,7 @@ from tuneline.rows import answer, content_hash, question
 from tuneline.table import show_counts
 
 SETS = ("train", "valid", "test")
+SHOTS = 8  # rows that may be examples: as many as baseline.shots may ask for
 ROWS = "The adapter's rows, then the recipe's, by whose groups the sets are made; one file where they are the same."
 Tell = Callable[[str], None]
 Shares = dict[str, float]  # of the groups, by "valid" and "test"
@@ -234,6 +237,27 @@ def split(
     return sets
 
 
+def examples(train: list[Row], seed: int, most: int = SHOTS) -> list[Row]:
+    """Rows of train to show a model before it is asked: the first ones by the hash of their question.
+
+    Those come first whose answer none before them has, so that of labels one of each is shown. No two are of one group,
+    nor grown from one row. A row that is only text answers nothing.
+    """
+    asked = [row for row in train if "messages" in row]
+    order = sorted(asked, key=lambda row: (unit_hash(seed, question(row)), row["id"]))
+    chosen: list[Row] = []
+    kin: set[str] = set()  # groups and lineages
+    said: set[str] = set()
+    for new_answers in (True, False):
+        for row in order:
+            family = {f"group {row['group']}", row["id"], *row.get("lineage", ())}
+            if len(chosen) < most and not family & kin and not (new_answers and _reply(row) in said):
+                chosen.append(row)
+                kin |= family
+                said.add(_reply(row))
+    return chosen
+
+
 def missing(sets: dict[str, list[Row]], shares: Shares) -> Iterable[str]:
     """What could not be done as asked, where answers are labels."""
     labels = {name: {label(row) for row in sets[name]} for name in SETS}
@@ -297,6 +321,7 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
     with whole_folder(out) as part:
         for name, content in sets.items():
             write_jsonl(part / f"{name}.jsonl", content)
+        write_jsonl(part / "shots.jsonl", examples(sets["train"], seed))
     write_json(metrics, {"in": len(rows), **{name: len(content) for name, content in sets.items()}})
     kept = len(rows) - len(sets["dropped"])
     show_counts(f"{recipe.name}: split", len(rows), kept, sets["dropped"])

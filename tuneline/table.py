@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from tuneline.files import WIDTH
 
+SIDES = ("base", "shots", "tuned")
+COMPARED = {"change": "base", (OVER := "change_over_shots"): "shots"}  # a change → what tuned is compared with
+CHANGES = tuple(COMPARED)
 LABELS = 30  # that a terminal shows; all stand in report.json
 
 
@@ -44,30 +47,56 @@ def _report(folder: Path) -> dict[str, Any] | None:
 def show_evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] | None) -> None:
     """Prints each measure of base and tuned, with its interval where the report has one, and a table by label.
 
-    The change has its interval where there is room for it.
+    Each change, and each side, has its interval where there is room for it.
     """
-    table = _evaluation(title, metrics, report, True)
-    if Console(width=10 * WIDTH).measure(table).maximum > WIDTH:
-        table = _evaluation(title, metrics, report, False)
+    for with_intervals in (SIDES + CHANGES, SIDES, CHANGES, ()):
+        table = _evaluation(title, metrics, report, with_intervals)
+        if Console(width=10 * WIDTH).measure(table).maximum <= WIDTH:
+            break
     console = Console(width=WIDTH)
     console.print(table)
     if report:
         judge = f", judged by {report['judge']}" if "judge" in report else ""
         console.print(f"{report['rows']} test rows{judge}; in brackets the 95 % bootstrap interval")
+        if shots := report.get("shots"):
+            fewer = f", {shots['fewer']} of the rows after fewer" if shots["fewer"] else ""
+            console.print(f"shots: the untuned base after {shots['examples']} training rows as examples{fewer}")
+        if found := report.get("contamination"):
+            console.print(_contaminated(found, report["rows"]))
         _show_labels(console, report)
 
 
-def _evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] | None, change: bool) -> Table:
-    table = _columns(title, "measure", "base", "tuned", "change")
-    for name, base in metrics["base"].items():
-        tuned = metrics["tuned"][name]
-        if base is None or tuned is None:
-            table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in (base, tuned)), "")
-            continue
-        cells = [f"{value:.3f}{_interval(report, side, name)}" for side, value in (("base", base), ("tuned", tuned))]
-        by = _interval(report, "change", name, "+") if change else ""
-        table.add_row(name, *cells, f"{tuned - base:+.3f}{by}")
+def _contaminated(found: dict[str, Any], rows: int) -> str:
+    main = found["main"]
+    figures = {side: "-" if mine[main] is None else f"{mine[main]:.3f}" for side, mine in found["figures"].items()}
+    shots = f", shots {figures['shots']}" if "shots" in figures else ""
+    clean = f"; without them {escape(main)} {figures['base']} → {figures['tuned']}{shots}" if figures else ""
+    return f"{found['rows']} of {rows} test rows stand in training rows, as they are or nearly{clean}"
+
+
+def _evaluation(
+    title: str, metrics: dict[str, Any], report: dict[str, Any] | None, with_intervals: Sequence[str]
+) -> Table:
+    figures = {"base": metrics["base"], "tuned": metrics["tuned"]}
+    columns = {"base": "base", "tuned": "tuned", "change": "change"}
+    if shots := (report or {}).get("shots"):
+        figures["shots"] = shots["figures"]
+        columns = {"base": "base", "shots": "shots", "tuned": "tuned", "change": "change", OVER: "over shots"}
+    table = _columns(title, "measure", *columns.values())
+    for name in metrics["base"]:
+        of = {side: mine[name] for side, mine in figures.items()}
+        cells = []
+        for column in columns:
+            is_change = column in CHANGES
+            value = _less(of["tuned"], of[COMPARED[column]]) if is_change else of[column]
+            edges = _interval(report, column, name, "+" * is_change) if column in with_intervals else ""
+            cells.append(("" if is_change else "-") if value is None else f"{value:{'+' * is_change}.3f}{edges}")
+        table.add_row(name, *cells)
     return table
+
+
+def _less(tuned: float | None, other: float | None) -> float | None:
+    return None if tuned is None or other is None else tuned - other
 
 
 def _show_labels(console: Console, report: dict[str, Any]) -> None:

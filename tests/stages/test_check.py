@@ -154,7 +154,8 @@ def test_a_knob_takes_what_its_stage_takes(section: str) -> None:
     """One table of knobs for all stages, told apart from none of their own options."""
     stages = {
         "teacher": [sdg], "judge": [evaluation], "prices": [sdg], "train": [baseline, train], "fit": [train],
-        "lora": [train], "trim": [trim], "split": [split], "predict": [predict], "bootstrap": [evaluation],
+        "lora": [train], "trim": [trim], "split": [split], "baseline": [baseline], "predict": [predict],
+        "bootstrap": [evaluation],
     }  # fmt: skip
     taken = {name: kind for stage in stages[section] for name, kind in options(stage).items()}
     assert {name: told(kind) for name, kind in KNOBS[section].items()} == {

@@ -85,6 +85,8 @@ def test_a_class_is_trained_and_asked(kind: str, backend: str, place: Path) -> N
         "precision": "float32",
         "preamble": place / "preamble.json",
         "schema": place / "schema.json",
+        "examples": place / "test.jsonl",
+        "shots": 1,
     }
     run(baseline, {**asked, **plain, "out": place / "base.jsonl"}, "--no-constrain")
     tuned, untuned = (read_jsonl(place / name) for name in ("tuned.jsonl", "base.jsonl"))

@@ -84,10 +84,18 @@ def words(recipe: Path, to: Path, judge: Settings | None = None, samples: int = 
 
 def answered(to: Path, base: list = BASE, tuned: list = TUNED, rows: list = ROWS, key: str = "answer") -> None:
     """The files that split, baseline and predict write."""
-    for name in ("train", "test"):
-        write_jsonl(to / f"{name}.jsonl", rows)
+    write_jsonl(to / "test.jsonl", rows)
+    write_jsonl(to / "train.jsonl", [elsewhere(row, n) for n, row in enumerate(rows)])
     for name, said in (("baseline", base), ("tuned", tuned)):
         write_jsonl(to / f"{name}.jsonl", ({"id": row["id"], key: one} for row, one in zip(rows, said, strict=True)))
+
+
+def elsewhere(row: dict, n: int) -> dict:
+    """A row with that answer to another question."""
+    if "text" in row:
+        return row | {"id": f"train {n}", "text": f"another text, the {n}. of several"}
+    asked = {"role": "user", "content": f"what nobody is tested on, {n}"}
+    return row | {"id": f"train {n}", "messages": [asked, row["messages"][-1]]}
 
 
 def run(recipe: Path, to: Path, judge: Settings | None = None) -> Result:
@@ -114,7 +122,8 @@ def test_both_sides_have_their_figures_and_what_stands_beside_them(tmp_path: Pat
         },
     }  # fmt: skip
     report = read(tmp_path, "report")
-    assert list(report) == ["rows", "intervals", "per_intent", "worst"]
+    assert list(report) == ["rows", "intervals", "mcnemar", "per_intent", "worst"]
+    assert report["mcnemar"]["change"]["exact_match"] == {"won": 1, "lost": 0, "p": 1.0}
     assert (report["rows"], report["per_intent"]["tuned"]["search"]["rows"]) == (3, 2)
     assert report["worst"] == [{"kind": "field", "expected": "n", "given": "another value", "times": 1}]
     with (tmp_path / "confusion").open(newline="") as lines:
@@ -134,6 +143,55 @@ def test_both_sides_have_their_figures_and_what_stands_beside_them(tmp_path: Pat
         ("json_valid", "schema_valid", "intent_accuracy", "exact_match"), True
     )
     assert "mine" in result.output and "slot_f1" in result.output
+
+
+def test_test_rows_that_stand_in_training_rows_are_counted_and_left_out_once(tmp_path: Path) -> None:
+    answered(tmp_path)
+    same = ROWS[1] | {"id": "seen", "set": "valid"}  # whatever a row says of itself: it was trained on
+    write_jsonl(tmp_path / "train.jsonl", [*read_jsonl(tmp_path / "train.jsonl"), same])
+    result = run(write(tmp_path / "r"), tmp_path)
+    assert result.exit_code == 0, result.output
+    figures, found = read(tmp_path, "metrics"), read(tmp_path, "report")["contamination"]
+    assert (figures["contaminated"], figures["tuned"]["slot_f1"]) == (1, 0.5)
+    assert (found["rows"], found["main"]) == (1, "slot_f1")
+    assert found["found"] == [{"id": ROWS[1]["id"], "in": "seen", "similarity": 1.0}]
+    assert (found["figures"]["base"]["slot_f1"], found["figures"]["tuned"]["slot_f1"]) == (0.0, 1.0)
+    said = " ".join(result.output.split())
+    assert "1 of 3 test rows stand in training rows, as they are or nearly; without them slot_f1 0.000 → 1.000" in said
+    write_jsonl(tmp_path / "train.jsonl", ROWS)
+    result = run(write(tmp_path / "other"), tmp_path)
+    assert result.exit_code == 0 and "3 of 3 test rows stand in training rows, as they are or nearly\n" in result.output
+
+
+SHOWN = ['{"type":"search","n":1}', '{"type":"search","n":2}', "no"]
+
+
+def test_the_base_after_examples_is_a_third_side(tmp_path: Path) -> None:
+    answered(tmp_path / "two")
+    answered(tmp_path)
+    base = read_jsonl(tmp_path / "baseline.jsonl")
+    more = [{"shots": said, "examples": count} for said, count in zip(SHOWN, (3, 3, 2), strict=True)]
+    write_jsonl(tmp_path / "baseline.jsonl", (row | one for row, one in zip(base, more, strict=True)))
+    recipe = write(tmp_path / "r")
+    assert run(recipe, tmp_path / "two").exit_code == 0
+    result = run(recipe, tmp_path)
+    assert result.exit_code == 0, result.output
+    assert end_line(result.stderr) == "eval mine 3 test rows slot_f1 0.667 → 0.500, shots 1.000"
+    figures, without = read(tmp_path, "metrics"), read(tmp_path / "two", "metrics")
+    assert figures == {**without, "shots": {"slot_f1": 1.0}, "change_over_shots": {"slot_f1": -0.5}}
+    report, two = read(tmp_path, "report"), read(tmp_path / "two", "report")
+    assert (report["shots"]["examples"], report["shots"]["fewer"]) == (3, 1)
+    assert report["shots"]["figures"]["exact_match"] == 0.6667
+    assert {side: report["intervals"][side] for side in two["intervals"]} == two["intervals"]
+    assert report["mcnemar"]["change_over_shots"]["exact_match"] == {"won": 1, "lost": 1, "p": 1.0}
+    low, high = report["intervals"]["change_over_shots"]["slot_f1"]
+    assert low <= -0.5 <= high
+    assert report["per_intent"]["shots"]["count"]["rows"] == 1
+    (first, *_), (bare, *_) = read_jsonl(tmp_path / "predictions"), read_jsonl(tmp_path / "two/predictions")
+    assert first["shots"] == SHOWN[0] and first["figures"]["shots"]["exact_match"] and first["tuned"] == bare["tuned"]
+    told = " ".join(result.output.split())
+    assert "shots: the untuned base after 3 training rows as examples, 1 of the rows after fewer" in told
+    assert "over shots" in told and widest(result) <= 100
 
 
 def test_answers_may_come_in_another_order_and_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
@@ -268,8 +326,10 @@ def test_a_door_that_is_wrong_is_one_line(doors: dict[str, str], says: str, tmp_
 # Labels, texts, bits
 
 
-def labelled(*labels: str) -> list[dict]:
-    return [make_row(read_form({"prompt": f"Mail {n}?", "response": one}), "a.csv", n) for n, one in enumerate(labels)]
+def labelled(*labels: str, asked: str = "Mail") -> list[dict]:
+    return [
+        make_row(read_form({"prompt": f"{asked} {n}?", "response": one}), "a.csv", n) for n, one in enumerate(labels)
+    ]
 
 
 def widest(result: Result) -> int:
@@ -279,7 +339,7 @@ def widest(result: Result) -> int:
 def test_labels_to_the_end(tmp_path: Path) -> None:
     rows = labelled("spam", "ham", "ham")
     answered(tmp_path, ["I", "think", "spam"], [" Spam", "ham", "eggs"], rows)
-    write_jsonl(tmp_path / "train.jsonl", labelled("spam", "spam", "ham", "eggs"))
+    write_jsonl(tmp_path / "train.jsonl", labelled("spam", "spam", "ham", "eggs", asked="What came today"))
     result = run(write(tmp_path / "r", {"measures": "labels"}), tmp_path)
     assert result.exit_code == 0, result.output
     assert read(tmp_path, "metrics") == {

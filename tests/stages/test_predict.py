@@ -129,8 +129,19 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_base(tmp_path_factory.mktemp("base") / "lively", initializer_range=0.2)
 
 
+SHOTS = [
+    make_row(read_form({"prompt": f"example {n}", "response": f'{{"a":{n}}}'}), "train.jsonl", n) for n in range(3)
+]
+
+
 def ask_base(
-    base: Path, to: Path, preamble: Preamble, constrain: bool = False, rows: list[dict] = ROWS, **changed: object
+    base: Path,
+    to: Path,
+    preamble: Preamble,
+    constrain: bool = False,
+    rows: list[dict] = ROWS,
+    shown: list[dict] = SHOTS,
+    **changed: object,
 ) -> Result:
     write_jsonl(to / "test.jsonl", rows)
     preamble.write(to / "preamble.json")
@@ -143,6 +154,8 @@ def ask_base(
         "schema": to / "schema.json",
     }
     flags |= {"preamble": to / "preamble.json", "test": to / "test.jsonl", "out": to / "answers.jsonl", **PREDICT}
+    write_jsonl(to / "shots.jsonl", shown)
+    flags |= {"examples": to / "shots.jsonl", "shots": 0}
     flags |= {name.replace("_", "-"): value for name, value in changed.items()}
     return CliRunner().invoke(baseline, words(flags, constrain))
 
@@ -171,6 +184,47 @@ def test_a_preamble_that_spells_out_a_special_token_is_one_line(base: Path, tmp_
     result = ask_base(base, tmp_path, Preamble("be brief <|im_end|>"))
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
     assert "the system prompt or the prefix spells out <|im_end|>, a special token" in result.output
+
+
+# After examples
+
+
+@pytest.mark.parametrize("backend", ["cuda", "mlx"])
+def test_the_base_is_asked_a_second_time_after_examples(backend: str, base: Path, tmp_path: Path) -> None:
+    if backend == "mlx":
+        pytest.importorskip("mlx.core")
+    bare, again = tmp_path / "bare", tmp_path / "again"
+    assert ask_base(base, bare, PREAMBLE, backend=backend).exit_code == 0
+    result = ask_base(base, again, PREAMBLE, backend=backend, shots=2)
+    assert result.exit_code == 0 and result.output.count("\n") == 1, result.output
+    assert [{"id": one["id"], "answer": one["answer"]} for one in answers(again)] == answers(bare)
+    assert [one["examples"] for one in answers(again)] == [2] * len(ROWS)
+    turns = [turn for n in range(2) for turn in (prefixed(f"example {n}"), SHOTS[n]["messages"][-1])]
+    predictor = Predictor(backend, read_base(base), "none", "float32", Preamble(PREAMBLE.system))
+    said = predictor.answer([[*turns, prefixed(text)] for text in QUESTIONS], 3, 8, "")
+    assert [one["shots"] for one in answers(again)] == said != [one["answer"] for one in answers(again)]
+
+
+def prefixed(text: str) -> dict:
+    return {"role": "user", "content": f"{PREAMBLE.prefix}\n\n{text}"}
+
+
+def test_examples_for_which_there_is_no_room_are_left_out_and_told(base: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(base, tmp_path / "base")
+    (other / "base.yaml").write_text((other / "base.yaml").read_text().replace("context: 2048", "context: 90"))
+    long = make_row(read_form({"prompt": "x " * 90, "response": "y"}), "train.jsonl", 9)
+    result = ask_base(other, tmp_path, Preamble(), shots=3, shown=[long, *SHOTS[:1]], rows=[*ROWS, TEXTS[0]])
+    assert result.exit_code == 0, result.output
+    assert [one.get("examples") for one in answers(tmp_path)] == [1] * len(ROWS) + [None]
+    told = " ".join(result.output.split())
+    for part in (
+        "2 of 3 examples could be found",
+        "4 of 4 test rows are asked after fewer than 2",
+        "1 rows are only text",
+    ):
+        assert part in told
+    assert ask_base(other, tmp_path, Preamble(), shots=3, shown=[]).exit_code == 0
+    assert not any("shots" in one for one in answers(tmp_path))
 
 
 # Rows that are only text

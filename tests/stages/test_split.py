@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stages.split import SETS, main, missing, split, unit_hash
+from stages.split import SETS, examples, main, missing, split, unit_hash
 from tests.ending import end_line
 from tests.recipe_folder import write_recipe
 from tuneline.files import read_jsonl, write_jsonl
@@ -328,6 +328,33 @@ def test_the_stage_writes_each_set_and_counts_them(tmp_path: Path) -> None:
     assert counts["dropped"] == 1
     for name, count in counts.items():
         assert len(read_jsonl(tmp_path / f"split/{name}.jsonl")) == count
+
+
+def asking(text: str, said: str = "ok", **extra: Any) -> dict:
+    return make_row(read_form({"prompt": text, "response": said}), "a.jsonl", 1, **extra)
+
+
+def test_rows_to_show_are_of_train_and_stand_still_when_others_come(tmp_path: Path) -> None:
+    rows = [asking(f"question {n} of many", f"answer {n}") for n in range(60)]
+    assert run(tmp_path, rows).exit_code == 0
+    shown, train = (read_jsonl(tmp_path / f"split/{name}.jsonl") for name in ("shots", "train"))
+    assert len(shown) == 8 and all(one in train for one in shown)
+    assert examples(train[::-1], 1) == shown != examples(train, 2)
+    assert sum(one in shown for one in examples([*train, asking("one more")], 1)) >= 7
+    assert run(tmp_path / "texts", [row(str(n)) | {"text": f"text {n}"} for n in range(9)]).exit_code == 0
+    assert read_jsonl(tmp_path / "texts/split/shots.jsonl") == []
+
+
+def test_of_labels_one_of_each_is_shown_first_and_no_family_twice() -> None:
+    spam = [asking(f"mail {n}", "spam") for n in range(50)]
+    few = [asking("mail a", " Ham"), asking("mail b", "eggs")]
+    shown = examples([*spam, *few], 0)
+    assert {answer(one).strip().casefold() for one in shown[:3]} == {"spam", "ham", "eggs"} and len(shown) == 8
+    grown = [asking(f"other words {n}", "spam", origin="made", lineage=["seed"]) for n in range(9)]
+    assert len(examples(grown, 0)) == 1
+    parent = asking("the seed") | {"id": "seed"}
+    assert len(examples([*grown, parent], 0)) == 1
+    assert len(examples([one | {"group": "one"} for one in spam], 0)) == 1
 
 
 def test_an_empty_set_stops_the_run_and_writes_nothing(tmp_path: Path) -> None:

@@ -32,6 +32,19 @@ def test_the_change_has_its_interval_where_there_is_room(capsys: pytest.CaptureF
     assert any("0.500 [0.250, 0.250]" in line and "[+0.250" not in line for line in lines)
 
 
+def test_three_sides_have_what_there_is_room_for(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("accuracy", "majority_baseline")
+    edges = {
+        side: {name: [0.1, 0.2] for name in names} for side in ("base", "shots", "tuned", "change", "change_over_shots")
+    }
+    shots = {"examples": 3, "fewer": 0, "figures": {"accuracy": 0.75, "majority_baseline": None}}
+    lines = shown(capsys, sides(0.5, *names), {"rows": 12, "intervals": edges, "shots": shots})
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    assert cells[0] == ["accuracy", "0.500", "0.750", "0.500", "+0.000 [+0.100, +0.200]", "-0.250 [+0.100, +0.200]"]
+    assert cells[1] == ["majority_baseline", "0.500", "-", "0.500", "+0.000 [+0.100, +0.200]", ""]
+    assert lines[-1] == "shots: the untuned base after 3 training rows as examples"
+
+
 def test_a_figure_without_rows_and_a_report_of_an_older_run(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, sides(None, "score"), report(0, "score"))
     assert any(line.count("-") == 2 for line in lines if "score" in line)

@@ -58,6 +58,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backend="cuda",
         precision="float32",
         **model,
+        examples=to / "split/shots.jsonl",
+        shots=2,
         out=to / "baseline.jsonl",
         **answered,
     )

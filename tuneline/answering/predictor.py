@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from tuneline.answering.constraint import schema_constraint
-from tuneline.files import Clock, Row, bar, refuse_folder, write_jsonl
+from tuneline.answering.examples import fitting
+from tuneline.files import Clock, Row, bar, refuse_folder, say, write_jsonl
 from tuneline.models.adapter import Adapter, read_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import Chat, load_chat
@@ -127,12 +128,21 @@ def prompt_ids(chat: Chat, conversation: Sequence[Row], row: Row) -> list[int]:
 
 
 def write_answers(
-    out: Path, predictor: Predictor, rows: Sequence[Row], batch_size: int, max_new_tokens: int | str, clock: Clock
+    out: Path,
+    predictor: Predictor,
+    rows: Sequence[Row],
+    batch_size: int,
+    max_new_tokens: int | str,
+    clock: Clock,
+    shots: int = 0,
+    examples: Sequence[Row] = (),
 ) -> None:
     """`{"id", "answer"}` of each test row, whose last message is the right answer and is not shown; `{"id", "bits"}` of
     one that is only text. The stage's line ends it.
 
-    Raises click.ClickException where there is no row, and IsADirectoryError where a folder stands at `out`.
+    Where `shots` are asked for, of `examples`, also `"shots"`, what is answered after so many of them, and
+    `"examples"`, how many there were room for. Raises click.ClickException where there is no row, and
+    IsADirectoryError where a folder stands at `out`.
     """
     refuse_folder(out)
     if not rows:
@@ -144,11 +154,35 @@ def write_answers(
     if asked:
         answers = predictor.answer([row["messages"][:-1] for row in asked], batch_size, most, label, asked)
         said |= {row["id"]: {"answer": text} for row, text in zip(asked, answers, strict=True)}
+    again: list[Row] = []
+    if asked and len(examples) < shots:
+        say(f"{clock.name}: {len(examples)} of {shots} examples could be found among the training rows")
+    if asked and (before := examples[:shots]):
+        again = answer_after(predictor, asked, batch_size, most, f"{label}, after examples", before)
+        said = {row["id"]: said[row["id"]] | more for row, more in zip(asked, again, strict=True)}
     if texts:
+        if shots:
+            say(f"{clock.name}: {len(texts)} rows are only text, before which no example stands")
         found = predictor.bits(texts, batch_size, label)
         said |= {row["id"]: {"bits": bits} for row, bits in zip(texts, found, strict=True)}
     write_jsonl(out, ({"id": row["id"], **said[row["id"]]} for row in rows))
-    clock.tell(f"{len(rows):,} test rows", f"{len(rows) / (time.monotonic() - began):,.1f} answers a second")
+    answered = len(rows) + len(again)
+    clock.tell(f"{len(rows):,} test rows", f"{answered / (time.monotonic() - began):,.1f} answers a second")
+
+
+def answer_after(
+    predictor: Predictor, rows: Sequence[Row], batch_size: int, most: int, label: str, examples: Sequence[Row]
+) -> list[Row]:
+    """`{"shots", "examples"}` of each row: the answer after the examples for which there is room, and their number."""
+    room = predictor.context - most
+    found = [fitting(predictor.chat, row, examples, room) for row in rows]
+    if fewer := sum(count < len(examples) for _, count in found):
+        say(
+            f"{fewer} of {len(rows)} test rows are asked after fewer than {len(examples)} examples: with more there is "
+            f"no room for an answer of {most:,} tokens in the base's {predictor.context:,}, or its template takes none"
+        )
+    answers = predictor.answer([conversation for conversation, _ in found], batch_size, most, label, rows)
+    return [{"shots": text, "examples": count} for text, (_, count) in zip(answers, found, strict=True)]
 
 
 def open_adapter(folder: Path, constrain: bool, root: Path = Path()) -> Predictor:

@@ -20,7 +20,8 @@ from tuneline.measuring.score import mean_where
 SAMPLES, SEED = 1000, 0
 ROUNDED = 1e-4  # figures are written with four digits
 PAIRED, APART = "paired", "unpaired"
-SIDES = BASE, TUNED = "base", "tuned"  # whose figures an evaluation has
+SIDES = BASE, SHOTS, TUNED = "base", "shots", "tuned"  # whose figures an evaluation has: shots where it was asked so
+OVER_SHOTS = "change_over_shots"  # tuned less shots
 NOISE = "noise.json"  # beside them: what `make noise` has measured
 Row = dict[str, Any]
 
@@ -103,7 +104,7 @@ class Spread:
 
     def _of_rows(self, name: str, old: float, new: float) -> tuple[tuple[float, float] | None, str]:
         side, _, figure = name.partition(".")
-        if side in SIDES and (found := self._paired(side, figure, (old, new))):
+        if side in (*SIDES, OVER_SHOTS) and (found := self._paired(side, figure, (old, new))):
             return found, PAIRED
         edges = [_edges(report, side, figure, value) for report, value in zip(self._reports, (old, new), strict=True)]
         if None in edges:
@@ -117,7 +118,7 @@ class Spread:
             return None
         by_id = {row["id"]: row for row in self._rows[1]}
         pairs = [(row, by_id[row["id"]]) for row in self._rows[0]]
-        values = np.array([[row["figures"][side].get(figure) for row in pair] for pair in pairs], dtype=float)
+        values = np.array([[_value(row, side, figure) for row in pair] for pair in pairs], dtype=float)
         counted = ~np.isnan(values)
         values = np.nan_to_num(values)
         means = mean_where(values, counted)
@@ -127,6 +128,14 @@ class Spread:
             lambda picks: {"": np.diff(mean_where(values[picks], counted[picks]))[:, 0]}, len(pairs), SAMPLES, SEED
         )[""]
         return None if low is None else (low, high)
+
+
+def _value(row: Row, side: str, figure: str) -> float | None:
+    figures = row["figures"]
+    if side != OVER_SHOTS:
+        return figures.get(side, {}).get(figure)
+    tuned, shots = (_value(row, one, figure) for one in (TUNED, SHOTS))
+    return None if tuned is None or shots is None else tuned - shots
 
 
 def same_rows(old: list[Row], new: list[Row]) -> bool:

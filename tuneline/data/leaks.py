@@ -79,19 +79,33 @@ class Leaks:
     def _answers(self, number: int, adapter: str) -> dict[bytes, int]:
         """The different answers to a held-out question, each with the place of the first row that has it."""
         first: dict[bytes, int] = {}
-        for place in self.asked[number]:
-            if together(adapter, self.corpus.rows[place].get("adapter", "")):
-                first.setdefault(self.corpus.replies[place], place)
+        for place in self._asked_with(number, adapter):
+            first.setdefault(self.corpus.replies[place], place)
         return first
+
+    def shown(self, place: int) -> set[str]:
+        """The ids of all held-out rows that a forbidden row would show; `found` names one of them."""
+        adapter, reply = self.corpus.rows[place].get("adapter", ""), self.corpus.replies[place]
+        mates = list(self._turn_mates(place))
+        for _, other in self.index.near(self.corpus.questions[place]):
+            known = self._answers(other, adapter)
+            alike = (mate for mate in self._asked_with(other, adapter) if self.corpus.replies[mate] == reply)
+            mates += self._asked_with(other, adapter) if len(known) == 1 else alike
+        return {str(self.found[place]["of"]), *(self.corpus.rows[mate]["id"] for mate in mates)}
 
     def _by_turns(self, place: int) -> int | None:
         """The first held-out row that holds the row's turns or is held by it."""
-        number = self.corpus.conversations.numbers[place]
-        if number is None:
-            return None
-        adapter = self.corpus.rows[place].get("adapter", "")
-        mates = (mate for one in self.corpus.conversations.related[number] for mate in self.said.get(one, ()))
-        return next((m for m in mates if together(adapter, self.corpus.rows[m].get("adapter", ""))), None)
+        return next(self._turn_mates(place), None)
+
+    def _turn_mates(self, place: int) -> Iterator[int]:
+        number, adapter = self.corpus.conversations.numbers[place], self.corpus.rows[place].get("adapter", "")
+        related = () if number is None else self.corpus.conversations.related[number]
+        mates = (mate for one in related for mate in self.said.get(one, ()))
+        return (mate for mate in mates if together(adapter, self.corpus.rows[mate].get("adapter", "")))
+
+    def _asked_with(self, number: int, adapter: str) -> Iterator[int]:
+        """The held-out rows with that question."""
+        return (mate for mate in self.asked[number] if together(adapter, self.corpus.rows[mate].get("adapter", "")))
 
     def _by_answers(self, unsure: dict[int, list[dict[bytes, int]]]) -> None:
         """Of rows with a held-out instruction, those with nearly one of its answers."""

@@ -1,4 +1,4 @@
-"""Scores of base and tuned on the same rows → the figures, their intervals, tables by group, and what went wrong."""
+"""Scores of each side on the same rows → the figures, their intervals, tables by group, and what went wrong."""
 
 import csv
 import itertools
@@ -11,15 +11,18 @@ import numpy as np
 
 from tuneline.files import Row, whole_file
 from tuneline.measuring.bootstrap import intervals
+from tuneline.measuring.mcnemar import paired_tests
 from tuneline.measuring.score import F1, UNJUDGED, Score, rounded, summarize
 from tuneline.recipe.own import Measures
 from tuneline.teaching.ledger import Spend
 from tuneline.teaching.teacher import Teacher
 
-SIDES = ("base", "tuned")
+BASE, SHOTS, TUNED = SIDES = ("base", "shots", "tuned")  # shots: the base after examples, where it was asked so
 WORST = 12  # mistakes that the report tells
-CHANGE = "change"  # tuned less base, over the same resamples of rows
-Sides = dict[str, list[Score]]
+# What tuned is compared with: the difference is taken over the same resamples of rows.
+CHANGE, OVER_SHOTS = "change", "change_over_shots"
+CHANGES = {CHANGE: BASE, OVER_SHOTS: SHOTS}
+Sides = dict[str, list[Score]]  # of SIDES, in their order: those that were asked
 Answers = Sequence[str | float]  # a float: the bits of a row that is only text
 
 
@@ -61,19 +64,22 @@ def score_answers(
 
 
 def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed: int) -> tuple[Row, Row]:
-    """(metrics, report): the figures of each side, and what stands beside them.
+    """(metrics, report): the figures of base and tuned, and what stands beside them.
 
+    Of the base after examples the metrics have the main figure, and how far tuned is from it; the report has all.
     `samples`, `seed`: of the bootstrap.
     """
     figures, main = measures.FIGURES, main_figure(measures)
-    metrics = {
-        side: {name: rounded(value) for name, value in summarize(scores, figures).items()}
-        for side, scores in sides.items()
-    }
+    metrics = figures_of(sides, figures)
+    shots = {"shots": {"figures": told}} if (told := metrics.pop(SHOTS, None)) else {}
+    if told:
+        metrics |= {SHOTS: {main: told[main]}, OVER_SHOTS: {main: less(metrics[TUNED][main], told[main])}}
     groups = dict.fromkeys(name for score in sides["tuned"] for name in score.groups)
     report = {
         "rows": len(sides["tuned"]),
+        **shots,
         "intervals": drawn_in_pairs(sides, figures, samples, seed),
+        **({"mcnemar": tests} if (tests := right_or_wrong(sides, figures)) else {}),
         **{
             f"per_{group}": {
                 side: by_group(scores, figures, group, samples, seed, main) for side, scores in sides.items()
@@ -83,8 +89,25 @@ def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed:
         **({"worst": found} if (found := worst(sides["tuned"])) else {}),  # DVC's plots stumble over an empty list
     }
     if tables := getattr(measures, "tables", None):
-        report |= tables(adapter, *(sides[side] for side in SIDES))
+        report |= tables(adapter, sides[BASE], sides[TUNED])
     return metrics, report
+
+
+def right_or_wrong(sides: Sides, figures: Mapping[str, str]) -> dict[str, dict[str, Row]]:
+    """McNemar's test by change and figure, of the figures that have it."""
+    pairs = {change: (sides[side], sides[TUNED]) for change, side in CHANGES.items() if side in sides}
+    return {change: tests for change, pair in pairs.items() if (tests := paired_tests(figures, *pair))}
+
+
+def figures_of(sides: Sides, figures: Mapping[str, str]) -> dict[str, Row]:
+    return {
+        side: {name: rounded(value) for name, value in summarize(scores, figures).items()}
+        for side, scores in sides.items()
+    }
+
+
+def less(tuned: float | None, other: float | None) -> float | None:
+    return None if tuned is None or other is None else round(tuned - other, 4)
 
 
 def drawn(scores: Sequence[Score], figures: Mapping[str, str], samples: int, seed: int) -> dict[str, list]:
@@ -92,16 +115,17 @@ def drawn(scores: Sequence[Score], figures: Mapping[str, str], samples: int, see
 
 
 def drawn_in_pairs(sides: Sides, figures: Mapping[str, str], samples: int, seed: int) -> dict[str, dict[str, list]]:
-    """The intervals of each side, and of the change from base to tuned, which has the same rows in each resample."""
+    """The intervals of each side, and of the changes to tuned, which have the same rows in each resample."""
+    changes = {change: side for change, side in CHANGES.items() if side in sides}
 
     def measure(picks: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-        base, tuned = (summarize(sides[side], figures, picks) for side in SIDES)
-        change = {name: tuned[name] - base[name] for name in figures}
-        found = dict(zip((*SIDES, CHANGE), (base, tuned, change), strict=True))
+        found = {side: summarize(scores, figures, picks) for side, scores in sides.items()}
+        for change, side in changes.items():
+            found[change] = {name: found[TUNED][name] - found[side][name] for name in figures}
         return {(side, name): values for side, mine in found.items() for name, values in mine.items()}
 
-    edges = intervals(measure, len(sides["base"]), samples, seed)
-    return {side: {name: edges[side, name] for name in figures} for side in (*SIDES, CHANGE)}
+    edges = intervals(measure, len(sides[TUNED]), samples, seed)
+    return {side: {name: edges[side, name] for name in figures} for side in (*sides, *changes)}
 
 
 def main_figure(measures: Measures) -> str:

@@ -32,6 +32,7 @@ GROUPS = 20  # values of a group that its chart shows
 COLOURS = {
     "#945dd6": "one",
     "#13adc7": "two",
+    "#f46837": "three",
     "black": "ink",
     "white": "paper",
     "#000": "ink",
@@ -41,11 +42,11 @@ COLOURS = {
 }
 THEMES = {
     "light": {
-        **{"one": "#8c959f", "two": "#0969da", "ink": "#1f2328"},
+        **{"one": "#8c959f", "two": "#0969da", "three": "#bc4c00", "ink": "#1f2328"},
         **{"muted": "#59636e", "line": "#d8dee4", "paper": "#ffffff"},
     },
     "dark": {
-        **{"one": "#7d8590", "two": "#58a6ff", "ink": "#e6edf3"},
+        **{"one": "#7d8590", "two": "#58a6ff", "three": "#f0883e", "ink": "#e6edf3"},
         **{"muted": "#9198a1", "line": "#30363d", "paper": "#0d1117"},
     },
 }
@@ -102,8 +103,10 @@ def charts(system: System, root: Path) -> dict[str, Chart]:
 
 
 def _measures(lines: list[Line]) -> Chart | None:
-    told = "Base and tuned, a dot each, with the 95 % interval, of the measures that are shares"
-    return _intervals("measures", "Base and tuned", told, [line for line in lines if line.is_share], "")
+    shots = any(line.shots is not None for line in lines)
+    title = "Base, tuned and the base after examples" if shots else "Base and tuned"
+    told = f"{title}, a dot each, with the 95 % interval, of the measures that are shares"
+    return _intervals("measures", title, told, [line for line in lines if line.is_share], "")
 
 
 def _group(table: Table) -> Chart | None:
@@ -138,7 +141,7 @@ def _sides(lines: list[Line]) -> list[Row]:
             "high": edges and edges[1],
         }
         for line in lines
-        for side, value, edges in (("base", line.base, line.base_edges), ("tuned", line.tuned, line.tuned_edges))
+        for side, _, value, edges in line.marks
     ]
 
 

@@ -8,13 +8,17 @@ from tuneline.page.reading import OF_ADAPTER, OF_RECIPE, Drops, Edges, Report, S
 from tuneline.rows import answer, question
 
 SIDES = ("base", "tuned")
+SHOTS, OVER_SHOTS = "shots", "change_over_shots"  # the base after examples, and tuned less that
 VALUES = 30  # of a group that its table shows, the commonest
 NONE = "–"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A figure of base and tuned. `reads`: the change in a word; `told`: it is outside what chance explains."""
+    """A figure of base and tuned. `reads`: the change in a word; `told`: it is outside what chance explains.
+
+    `shots`: of the base after examples; `over_edges`: of tuned less that. `p`, `over_p`: of McNemar's test.
+    """
 
     name: str
     base: float | None
@@ -24,10 +28,33 @@ class Line:
     change_edges: Edges | None = None
     rows: int | None = None
     reads: str = ""
+    shots: float | None = None
+    shots_edges: Edges | None = None
+    over_edges: Edges | None = None
+    p: float | None = None
+    over_p: float | None = None
 
     @property
     def change(self) -> float | None:
         return None if self.base is None or self.tuned is None else self.tuned - self.base
+
+    @property
+    def over_shots(self) -> float | None:
+        return None if self.shots is None or self.tuned is None else self.tuned - self.shots
+
+    @property
+    def over_reads(self) -> str:
+        return reading(self.shots, self.tuned, self.over_edges)
+
+    @property
+    def over_told(self) -> bool:
+        return self.over_reads in ("higher", "lower")
+
+    @property
+    def marks(self) -> list[tuple[str, str, float | None, Edges | None]]:
+        """(side, colour, figure, interval) of the sides that it has."""
+        sides = [("base", "one", self.base, self.base_edges), ("tuned", "two", self.tuned, self.tuned_edges)]
+        return sides if self.shots is None else [*sides, ("after examples", "three", self.shots, self.shots_edges)]
 
     @property
     def told(self) -> bool:
@@ -36,7 +63,7 @@ class Line:
     @property
     def is_share(self) -> bool:
         """All of it lies between 0 and 1, so that it may stand on one axis with others."""
-        known = (self.base, self.tuned, *(self.base_edges or ()), *(self.tuned_edges or ()))
+        known = [number for _, _, value, edges in self.marks for number in (value, *(edges or ()))]
         return all(0 <= value <= 1 for value in known if value is not None)
 
 
@@ -45,11 +72,15 @@ def measures(system: System) -> list[Line]:
     evaluation, report = system.evaluation, system.report
     if not evaluation:
         return []
+    shots = report.shots.figures if report and report.shots else {}
     lines = []
     for name, base in evaluation.base.items():
         tuned = evaluation.tuned[name]
-        edges = [report.edges(side, name) if report else None for side in ("base", "tuned", "change")]
-        lines.append(Line(name, base, tuned, *edges, reads=reading(base, tuned, edges[2])))
+        edges = {side: report.edges(side, name) if report else None for side in (*SIDES, "change", SHOTS, OVER_SHOTS)}
+        of_sides = edges["base"], edges["tuned"], edges["change"]
+        of_shots = {"shots": shots.get(name), "shots_edges": edges[SHOTS], "over_edges": edges[OVER_SHOTS]}
+        of_shots |= {"p": report and report.p("change", name), "over_p": report and report.p(OVER_SHOTS, name)}
+        lines.append(Line(name, base, tuned, *of_sides, reads=reading(base, tuned, edges["change"]), **of_shots))
     return lines
 
 

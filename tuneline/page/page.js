@@ -72,6 +72,7 @@ function card(row, figure, kinds, words) {
   item.append(asked);
   const sides = make("div", "sides");
   const texts = [["base", row.b, 0], ["tuned", row.t, 1]];
+  if (row.s !== undefined) texts.splice(1, 0, ["after examples", row.s, 2]);
   if (row.r !== null) texts.push(["reference", row.r, null]);
   for (const [name, text, at] of texts) {
     const side = make("div", "side");
@@ -86,7 +87,7 @@ function card(row, figure, kinds, words) {
 }
 
 function words(row) {
-  return [row.id, ...row.q.map((part) => part[1]), row.b, row.t, row.r || "", ...row.m].join("\n").toLowerCase();
+  return [row.id, ...row.q.map((part) => part[1]), row.b, row.s || "", row.t, row.r || "", ...row.m].join("\n").toLowerCase();
 }
 
 function start(section) {

@@ -85,6 +85,7 @@ def make_page(systems: Sequence[System], drawn: dict[str, dict[str, Chart]]) -> 
         .get_template("page.html.jinja")
         .render(
             views=views,
+            shots=any(view["shots"] for view in views),
             spend=figures.total(systems),
             style=Markup(colours() + (HERE / "page.css").read_text("utf-8")),
             script=Markup(script),
@@ -112,6 +113,8 @@ def view(system: System, drawn: dict[str, Chart], rows: list[Row], of: int, at: 
         "charts": drawn,
         "groups": [(table, drawn.get(group_name(table.name))) for table in figures.group_tables(system)],
         "majority": majority(system),
+        "shots": system.report.shots if system.report else None,
+        "contaminated": system.report.contamination if system.report else None,
         "worst": worst(system),
         "cross": cross(system),
         "fates": figures.fates(system),

@@ -62,11 +62,30 @@ class Spend(Part):
     tokens_out: int = 0
 
 
+class Shots(Part):
+    """Of the base after so many examples."""
+
+    examples: int
+    fewer: int = 0  # rows that were asked after less
+    figures: Figures
+
+
+class Contamination(Part):
+    """Test rows that stand in training rows, and the figures of each side without them."""
+
+    rows: int
+    main: str
+    figures: dict[str, Figures] = {}
+
+
 class Report(Part):
     """report.json; what a recipe's own `tables` put there stands in model_extra."""
 
     rows: int
     intervals: dict[str, dict[str, Edges]] = {}
+    mcnemar: dict[str, dict[str, Row]] = {}  # change → figure → won, lost, p
+    shots: Shots | None = None
+    contamination: Contamination | None = None
     judge: str | None = None
     judge_spend: Spend | None = None
     worst: list[Row] = []
@@ -77,6 +96,11 @@ class Report(Part):
         """name → side → value → its line, of the tables that have both sides."""
         tables = {name[4:]: table for name, table in (self.model_extra or {}).items() if name.startswith("per_")}
         return {name: table for name, table in tables.items() if _is_group(table)}
+
+    def p(self, change: str, name: str) -> float | None:
+        """Of McNemar's exact test; None of a figure that is not right or wrong by row."""
+        found = self.mcnemar.get(change, {}).get(name, {}).get("p")
+        return found if isinstance(found, int | float) else None
 
     def edges(self, side: str, name: str) -> Edges | None:
         found = self.intervals.get(side, {}).get(name)
@@ -246,10 +270,7 @@ def _broken(path: Path, what: str) -> click.ClickException:
 def _iterate(path: Path) -> Iterator[tuple[int, Row]]:
     """(line, row) of a file of rows, of none where it is not there."""
     if path.is_file():
-        for number, row in enumerate(iterate_jsonl(path), 1):
-            if not isinstance(row, dict):
-                raise _broken(path, f"line {number}: no row")
-            yield number, row
+        yield from enumerate(iterate_jsonl(path), 1)
 
 
 def _rows(path: Path) -> list[Row]:

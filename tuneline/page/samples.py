@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tuneline.files import Row
-from tuneline.page.figures import SIDES, main_figure
+from tuneline.page.figures import SHOTS, SIDES, main_figure
 from tuneline.page.reading import System
 from tuneline.rows import message_text
 
@@ -18,7 +18,10 @@ ROOM = 3_000_000  # bytes of all adapters' rows together: the page stays under 5
 
 
 def samples(system: System) -> list[Row]:
-    """A row each: q what was asked, r reference, b and t the answers, f figures, g groups, m what else is said."""
+    """A row each: q what was asked, r reference, b and t the answers, f figures, g groups, m what else is said.
+
+    Of the base after examples, s is its answer; its figures and what else is said come third.
+    """
     groups = groups_of(system)
     return [
         {
@@ -27,12 +30,20 @@ def samples(system: System) -> list[Row]:
             "r": cut(row["reference"]) if isinstance(row.get("reference"), str) else None,
             "b": said(row["base"]),
             "t": said(row["tuned"]),
-            "f": {name: [plain(row["figures"][side].get(name)) for side in SIDES] for name in row["figures"]["tuned"]},
+            **({"s": said(row[SHOTS])} if SHOTS in _sides(row) else {}),
+            "f": {
+                name: [plain(row["figures"][side].get(name)) for side in _sides(row)]
+                for name in row["figures"]["tuned"]
+            },
             "g": {name: values[at] for name, values in groups.items()},
-            "m": [marks(row, side) for side in SIDES],
+            "m": [marks(row, side) for side in _sides(row)],
         }
         for at, row in enumerate(system.predictions)
     ]
+
+
+def _sides(row: Row) -> tuple[str, ...]:
+    return (*SIDES, SHOTS) if SHOTS in row and isinstance(row["figures"].get(SHOTS), dict) else SIDES
 
 
 def asked(row: Row) -> list[Row]:

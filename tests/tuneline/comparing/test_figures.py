@@ -43,6 +43,20 @@ def test_a_change_beyond_its_noise(project: Small) -> None:
     assert 0.11 < low < 0.15 < 0.25 < high < 0.3  # of 20 rows of 100 that were won, and none lost
 
 
+def test_the_base_after_examples_is_compared_row_by_row_too(project: Small) -> None:
+    for right in (10, 30):
+        rows = [answered(at, at < right) for at in range(100)]
+        for at, row in enumerate(rows):
+            row["figures"]["shots"] = {"right": at % 2 == 0}
+        evaluate(project, rows)
+        over = {"shots": {"right": 0.5}, "change_over_shots": {"right": round(right / 100 - 0.5, 4)}}
+        project.write(EVAL, {"base": {"right": 0.0}, "tuned": {"right": right / 100}, **over})
+        project.commit() if right == 10 else None
+    found = {figure.name: figure for figure in moved(project)}
+    assert list(found) == ["tuned.right", "change_over_shots.right"]
+    assert found["change_over_shots.right"].how == PAIRED and not found["change_over_shots.right"].is_noise
+
+
 def test_a_change_within_its_noise(project: Small) -> None:
     evaluate(project, [answered(at, at % 2) for at in range(100)])
     project.commit()

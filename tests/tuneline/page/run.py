@@ -50,9 +50,12 @@ def score(row: Row, answer: str) -> Score:
 
 def evaluated(root: Path, name: str, rows: list[Row], given: dict[str, list[str]]) -> None:
     """The files of eval."""
+    given = {side: given[side] for side in ("base", "shots", "tuned") if side in given}
     sides = {side: [score(*pair) for pair in zip(rows, said, strict=True)] for side, said in given.items()}
     metrics, report = evaluate(SimpleNamespace(FIGURES=FIGURES), sides, name, samples=50, seed=0)
     folder = root / "metrics" / name
+    if "shots" in report:
+        report["shots"] |= {"examples": 3, "fewer": 1}
     write_json(folder / "eval.json", metrics)
     write_json(folder / "report.json", {"judge": "offline", "judge_spend": spend(0.5), **report})
     write_confusion(folder / "confusion.csv", confusion(sides["tuned"], FIGURES))

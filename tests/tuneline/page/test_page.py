@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.browser import Browser, browser, needs_chromium
-from tests.tuneline.page.run import answers, evaluated, run, sample_rows
+from tests.tuneline.page.run import answers, edit, evaluated, run, sample_rows
 from tuneline.cli import main
-from tuneline.page.reading import System
+from tuneline.page.figures import measures
+from tuneline.page.reading import System, find_systems
 
 ROWS = 60
 
@@ -38,6 +39,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = sample_rows(ROWS)
     run(root, "one", rows)
     run(root, "two", rows[:12])
+    given = {"base": answers(rows[:12], 0), "shots": answers(rows[:12], 0.3), "tuned": answers(rows[:12], 1)}
+    evaluated(root, "two", rows[:12], given)
+    clean = {side: {"accuracy": 0.25} for side in given}
+    edit(root / "metrics/two/report.json", contamination={"rows": 2, "main": "accuracy", "figures": clean})
     params = json.loads((root / "params.yaml").read_text("utf-8"))
     params["adapters"]["three"] = {"recipe": "messages"}
     (root / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
@@ -66,6 +71,17 @@ def test_all_of_it_stands_in_one_file(page: str) -> None:
     assert page.count("<svg role=") == 0 and page.count('role="img"') == 12
     assert not re.search(r"(src|href)=[\"'](?!#|data:)", page), "nothing is fetched"
     assert str(Path.cwd()) not in page and "/tmp" not in page
+
+
+def test_the_base_after_examples_is_a_column(page: str, project: Path) -> None:
+    told = "<caption>Over the base after 3 training rows as examples, fewer before 1 of the test rows</caption>"
+    assert page.count(told) == 1 and page.count('class="key three"') == 1
+    assert page.count('"var(--three)"') >= 4 and '"s":"' in page
+    low, high = measures(find_systems(project, ["two"])[0])[0].over_edges
+    assert 0 < low < high and f"[{low:+.3f}, {high:+.3f}]" in page
+    tests = page.count("McNemar's exact test\">p ")
+    assert tests == 3, "of accuracy, twice where there are examples; the number of letters is neither right nor wrong"
+    assert "2 test rows stand in training rows</strong>, as they are or nearly; without them accuracy is 0.250" in page
 
 
 def test_one_adapter_twice_and_its_charts(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

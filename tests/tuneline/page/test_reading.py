@@ -84,8 +84,8 @@ BROKEN = {
     "metrics/mine/curves/valid_loss.tsv": ("step\tvalid_loss\n1\tsmall\n", "line 2: no number"),
     "metrics/mine/curves/train_loss.tsv": (b"step\ttrain_loss\n\xff\t1\n", "utf-8"),
     "metrics/mine/predictions.jsonl": ('{"id": 1, "base": "", "tuned": "", "figures": {}}\n', "line 1: figures"),
-    "data/mine/split/test.jsonl": ("[]\n", "line 1: no row"),
-    "data/messages/curate.drops.jsonl": ("{}\nnull\n", "line 2: no row"),
+    "data/mine/split/test.jsonl": ("[]\n", ":1: JSON, but no row"),
+    "data/messages/curate.drops.jsonl": ("{}\nnull\n", ":2: JSON, but no row"),
     "data/mine/tokens/train.parquet": (b"PAR1", "train.parquet: "),
     "params.yaml": ("a: [", "params.yaml: "),
 }

@@ -22,6 +22,19 @@ def test_a_row_has_both_answers_their_figures_and_what_is_said_of_them(tmp_path:
     }
 
 
+def test_the_base_after_examples_stands_third(tmp_path: Path) -> None:
+    rows = sample_rows()
+    run(tmp_path)
+    evaluated(
+        tmp_path, "mine", rows, {"base": answers(rows, 0), "shots": answers(rows, 0.5), "tuned": answers(rows, 1)}
+    )
+    (system,) = find_systems(tmp_path)
+    row = samples(system)[7]
+    assert (row["b"], row["s"], row["t"]) == ("other", "other", "hardware")
+    assert samples(system)[1]["f"]["accuracy"] == [False, True, True]
+    assert row["m"][2] == "reason: said other" and deciding_figure(system) == "accuracy"
+
+
 def test_groups_come_from_what_has_their_values_as_often(tmp_path: Path) -> None:
     run(tmp_path)
     report = tmp_path / "metrics/mine/report.json"

@@ -44,8 +44,8 @@ def evaluate(recipe: Path) -> Path:
         make_row(read_form({"prompt": f"Question {n}?", "response": said}), file, n)
         for n, (file, said) in enumerate(ROWS)
     ]
-    for name in ("train", "test"):
-        write_jsonl(folder / f"{name}.jsonl", rows)
+    write_jsonl(folder / "test.jsonl", rows)
+    write_jsonl(folder / "train.jsonl", [make_row(read_form({"prompt": "What else?", "response": "this"}), "t", 1)])
     for name, answers in (("baseline", BASE), ("tuned", TUNED)):
         given = ({"id": row["id"], "answer": text} for row, text in zip(rows, answers, strict=True))
         write_jsonl(folder / f"{name}.jsonl", given)
