@@ -62,12 +62,11 @@ def show_evaluation(title: str, metrics: dict[str, Any], report: dict[str, Any] 
             fewer = f", {shots['fewer']} of the rows after fewer" if shots["fewer"] else ""
             console.print(f"shots: the untuned base after {shots['examples']} training rows as examples{fewer}")
         if found := report.get("contamination"):
-            console.print(_contaminated(found, report["rows"]))
+            console.print(_contaminated(found, report["rows"], report["main"]))
         _show_labels(console, report)
 
 
-def _contaminated(found: dict[str, Any], rows: int) -> str:
-    main = found["main"]
+def _contaminated(found: dict[str, Any], rows: int, main: str) -> str:
     figures = {side: "-" if mine[main] is None else f"{mine[main]:.3f}" for side, mine in found["figures"].items()}
     shots = f", shots {figures['shots']}" if "shots" in figures else ""
     clean = f"; without them {escape(main)} {figures['base']} → {figures['tuned']}{shots}" if figures else ""

@@ -32,17 +32,10 @@ def flips(before: Side, now: Side, store: Store) -> list[Flips]:
         place, old = PurePosixPath(path), before.outs.get(path)
         if place.name == "predictions.jsonl" and old not in (None, oid):
             sides = store.rows(old), store.rows(oid)
-            main = main_figure(now.json(str(place.parent / "report.json")) or {})
+            main = (now.json(str(place.parent / "report.json")) or {}).get("main")
             if None not in sides and (one := compare(place.parent.name, *sides, main)):
                 found.append(one)
     return found
-
-
-def main_figure(report: Row) -> str | None:
-    """The figure whose interval the report's tables by group have."""
-    tables = (table.get(TUNED) for table in report.values() if isinstance(table, dict))
-    lines = (line for table in tables if isinstance(table, dict) for line in table.values() if isinstance(line, dict))
-    return next((name.removesuffix("_interval") for line in lines for name in line if name.endswith("_interval")), None)
 
 
 def compare(adapter: str, old: Sequence[Row], new: Sequence[Row], main: str | None = None) -> Flips | None:

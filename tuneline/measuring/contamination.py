@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tuneline.data.leaks import Corpus, Found, Leaks
 from tuneline.data.similarity import CHECKED
 from tuneline.files import Row, say
-from tuneline.measuring.report import Sides, figures_of, main_figure
+from tuneline.measuring.report import Sides, figures_of
 from tuneline.recipe.own import Measures
 
 TOLD = 20  # rows that the report names
@@ -41,6 +41,5 @@ def without(found: dict[str, Found], rows: Sequence[Row], sides: Sides, measures
     return {
         "rows": len(found),
         "found": [{"id": name, **how} for name, how in list(found.items())[:TOLD]],
-        "main": main_figure(measures),
         "figures": figures_of(others, measures.FIGURES) if clean else {},
     }

@@ -77,6 +77,7 @@ def evaluate(measures: Measures, sides: Sides, adapter: str, samples: int, seed:
     groups = dict.fromkeys(name for score in sides["tuned"] for name in score.groups)
     report = {
         "rows": len(sides["tuned"]),
+        "main": main,
         **shots,
         "intervals": drawn_in_pairs(sides, figures, samples, seed),
         **({"mcnemar": tests} if (tests := right_or_wrong(sides, figures)) else {}),

@@ -99,14 +99,10 @@ def reading(base: float | None, tuned: float | None, change: Edges | None) -> st
 
 
 def main_figure(system: System) -> str | None:
-    """The measure by which groups are compared, as the report's tables tell; else the first."""
+    """The measure by which groups are compared; of a report that names none, the first."""
     names = list(system.evaluation.base) if system.evaluation else []
-    for table in system.report.groups.values() if system.report else ():
-        for line in table["tuned"].values():
-            told = [name for name in names if isinstance(line, dict) and f"{name}_interval" in line]
-            if told:
-                return told[0]
-    return names[0] if names else None
+    told = system.report.main if system.report else None
+    return told if told in names else next(iter(names), None)
 
 
 @dataclass(frozen=True)

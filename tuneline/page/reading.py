@@ -74,7 +74,6 @@ class Contamination(Part):
     """Test rows that stand in training rows, and the figures of each side without them."""
 
     rows: int
-    main: str
     figures: dict[str, Figures] = {}
 
 
@@ -82,6 +81,7 @@ class Report(Part):
     """report.json; what a recipe's own `tables` put there stands in model_extra."""
 
     rows: int
+    main: str | None = None  # of those from before it was told
     intervals: dict[str, dict[str, Edges]] = {}
     mcnemar: dict[str, dict[str, Row]] = {}  # change → figure → won, lost, p
     shots: Shots | None = None

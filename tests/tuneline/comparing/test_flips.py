@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.small_pipeline import answered
-from tuneline.comparing.flips import compare, main_figure
+from tuneline.comparing.flips import compare
 
 
 def names(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[str]:
@@ -52,13 +52,3 @@ def test_a_main_figure_that_no_row_has_gives_way_to_the_whole_answer() -> None:
 def test_fewer_bits_are_better() -> None:
     found = compare("mine", [scored(0, bits_per_byte=2.0)], [scored(0, bits_per_byte=1.0)], "bits_per_byte")
     assert (len(found.won), len(found.lost)) == (1, 0)
-
-
-def test_the_main_figure_stands_in_the_reports_tables() -> None:
-    tables = {
-        "rows": 3,
-        "intervals": {"tuned": {"a": [0, 1]}},
-        "per_topic": {"tuned": {"x": {"a": 1, "b_interval": [0, 1]}}},
-    }
-    assert main_figure(tables) == "b"
-    assert main_figure({"rows": 3, "worst": []}) is None

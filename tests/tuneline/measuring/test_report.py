@@ -267,7 +267,7 @@ def test_a_recipes_own_measures_are_asked_scored_and_told(recipe: Path, tmp_path
     assert [one.marks for one in base] == [{"outcomes": 1}, {"outcomes": 2}, {"outcomes": 0}]
     metrics, report = evaluate(measures, {"base": base, "tuned": tuned}, "mine", 50, 0)
     assert metrics == {"base": {"length": 1.3333, "liked": 0.0}, "tuned": {"length": 3.3333, "liked": 0.5}}
-    assert list(report) == ["rows", "intervals", "mcnemar", "per_asked", "longer", "of"]
+    assert list(report) == ["rows", "main", "intervals", "mcnemar", "per_asked", "longer", "of"]
     assert (report["rows"], report["longer"], report["of"]) == (3, [2, 0, 4], "mine")
     assert report["per_asked"]["tuned"]["0"]["liked"] is None
     assert report["intervals"]["base"]["liked"] == [0.0, 0.0]

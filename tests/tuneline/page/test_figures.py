@@ -48,7 +48,7 @@ def test_groups_are_compared_by_the_main_figure(system: System, tmp_path: Path) 
     lines = {f"value {n}": {"rows": n, "letters": 0.5, "letters_interval": [0.4, 0.6]} for n in range(VALUES + 5)}
     base = {name: {**line, "letters": 0.1, "letters_interval": [0, 0.2]} for name, line in lines.items()}
     numbers = {"base": {"words": 0.5}, "tuned": {"words": None, "more": 1}}
-    edit(path, per_language=None, per_topic={"base": base, "tuned": lines}, per_check=numbers)
+    edit(path, main="letters", per_language=None, per_topic={"base": base, "tuned": lines}, per_check=numbers)
     (other,) = find_systems(tmp_path)
     assert main_figure(other) == "letters"
     topics, checks = group_tables(other)

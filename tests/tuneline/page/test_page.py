@@ -42,7 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = {"base": answers(rows[:12], 0), "shots": answers(rows[:12], 0.3), "tuned": answers(rows[:12], 1)}
     evaluated(root, "two", rows[:12], given)
     clean = {side: {"accuracy": 0.25} for side in given}
-    edit(root / "metrics/two/report.json", contamination={"rows": 2, "main": "accuracy", "figures": clean})
+    edit(root / "metrics/two/report.json", main="accuracy", contamination={"rows": 2, "figures": clean})
     params = json.loads((root / "params.yaml").read_text("utf-8"))
     params["adapters"]["three"] = {"recipe": "messages"}
     (root / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
