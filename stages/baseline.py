@@ -4,7 +4,7 @@ With --shots, each is answered a second time, after so many training rows: what 
 
     python -m stages.baseline --backend cuda --base models/tiny --quantization none \\
         --precision bfloat16 --preamble data/query_json/preamble.json --test data/query_json/split/test.jsonl \\
-        --schema recipes/query_json/schema.json --examples data/query_json/split/shots.jsonl \\
+        --schema recipes/query_json/schema.json --examples data/query_json/split/shots/0.jsonl \\
         --out data/query_json/baseline.jsonl --shots 0 --batch-size 64 --max-new-tokens 192 --no-constrain
 """
 

@@ -321,7 +321,9 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
     with whole_folder(out) as part:
         for name, content in sets.items():
             write_jsonl(part / f"{name}.jsonl", content)
-        write_jsonl(part / "shots.jsonl", examples(sets["train"], seed))
+        shown = examples(sets["train"], seed)
+        for count in range(SHOTS + 1):  # a file each, so that baseline runs again for those that it shows alone
+            write_jsonl(part / "shots" / f"{count}.jsonl", shown[:count])
     write_json(metrics, {"in": len(rows), **{name: len(content) for name, content in sets.items()}})
     kept = len(rows) - len(sets["dropped"])
     show_counts(f"{recipe.name}: split", len(rows), kept, sets["dropped"])

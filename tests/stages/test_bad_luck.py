@@ -95,7 +95,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
             baseline.main,
             {
                 **answers, **held, "quantization": "none", "precision": "float32", "shots": 1,
-                "examples": root / "split/out/shots.jsonl",
+                "examples": root / "split/out/shots/1.jsonl",
             },
             to("baseline", "out"), more=["--no-constrain"],
         ),
@@ -254,7 +254,9 @@ def read_by(stage: Stage) -> list[Path]:
     """The files that earlier stages wrote for this one; a system prompt is any text."""
     given = [one for value in stage.reads.values() for one in (value if isinstance(value, tuple) else (value,))]
     made = [path for path in given if isinstance(path, Path) and path.name not in ("base", "recipe", "state", *UNREAD)]
-    within = [file for path in made for file in sorted(path.rglob("*")) if file.name != "shots.jsonl"]  # baseline's own
+    within = [
+        file for path in made for file in sorted(path.rglob("*")) if file.parent.name != "shots"
+    ]  # baseline's own
     files = [path for path in made if path.is_file()] + within
     return [file for file in files if file.is_file() and file.name not in (*UNREAD, "system.md")]
 

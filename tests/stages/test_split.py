@@ -337,12 +337,13 @@ def asking(text: str, said: str = "ok", **extra: Any) -> dict:
 def test_rows_to_show_are_of_train_and_stand_still_when_others_come(tmp_path: Path) -> None:
     rows = [asking(f"question {n} of many", f"answer {n}") for n in range(60)]
     assert run(tmp_path, rows).exit_code == 0
-    shown, train = (read_jsonl(tmp_path / f"split/{name}.jsonl") for name in ("shots", "train"))
+    shown, train = (read_jsonl(tmp_path / f"split/{name}.jsonl") for name in ("shots/8", "train"))
+    assert [read_jsonl(tmp_path / f"split/shots/{n}.jsonl") for n in (0, 3)] == [[], shown[:3]]
     assert len(shown) == 8 and all(one in train for one in shown)
     assert examples(train[::-1], 1) == shown != examples(train, 2)
     assert sum(one in shown for one in examples([*train, asking("one more")], 1)) >= 7
     assert run(tmp_path / "texts", [row(str(n)) | {"text": f"text {n}"} for n in range(9)]).exit_code == 0
-    assert read_jsonl(tmp_path / "texts/split/shots.jsonl") == []
+    assert read_jsonl(tmp_path / "texts/split/shots/8.jsonl") == []
 
 
 def test_of_labels_one_of_each_is_shown_first_and_no_family_twice() -> None:

@@ -58,7 +58,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backend="cuda",
         precision="float32",
         **model,
-        examples=to / "split/shots.jsonl",
+        examples=to / "split/shots/2.jsonl",
         shots=2,
         out=to / "baseline.jsonl",
         **answered,
