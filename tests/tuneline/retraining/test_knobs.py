@@ -18,7 +18,7 @@ from tuneline.retraining.execute import Order
 from tuneline.retraining.runner import RunFailed
 
 NAME = "summaries"
-RUBRIC = "judge/summarization.md"
+RUBRIC = "judge/classification.md"  # which the judge alone reads
 OF_A_RUN = {"measure", "least-effect", "retention-margin"}  # as its commit has them: test_promotion.py
 
 
@@ -68,7 +68,7 @@ Prepare = Callable[[Project, int], None]
         ("attempts", 9, 2, accepted, "attempt 1 of 9 failed", "attempt 2 of 2 failed"),
         ("retry-minutes", 7, 0, accepted, "tried again in 7 minutes", "attempt 2 of 3 failed: no order"),
         ("adapters", {TASK: "summaries"}, {TASK: "another"}, send, "judged: 2 accepted",
-         "another/judge/summarization.md"),
+         "another/judge/classification.md"),
         ("adapters", {TASK: "summaries"}, {TASK: "another"}, accepted, "order of summaries", "order of another"),
     ],
 )  # fmt: skip
