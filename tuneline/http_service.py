@@ -315,7 +315,7 @@ def configure(app: FastAPI) -> "uvicorn.Config":
         access_log=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=STOP_SECONDS,
-        limit_concurrency=max(1, most - OWN_FILES),  # beyond, 503: else none could be accepted, nor a file opened
+        limit_concurrency=most - min(OWN_FILES, most // 2),  # beyond, 503: else no file could be opened
     )
 
 
@@ -323,15 +323,23 @@ OWN_FILES = 64  # descriptors for databases, logs and exports
 
 
 def impatient_protocol() -> type:
-    """uvicorn's own, which waits for headers for ever, with an end: a request whose headers do not come is closed."""
+    """uvicorn's own, which waits for headers for ever, with an end: a request whose headers do not come is closed.
+
+    Where there is no room for one more connection, the one that is closed is that which has gone longest without a
+    whole request: however many keep silent, whoever asks is answered.
+    """
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    silent: dict[HttpToolsProtocol, None] = {}  # without a whole request to answer, the longest first
 
     class Impatient(HttpToolsProtocol):
         late: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            silent[self] = None
             self._wait()
+            self.loop.call_soon(self._make_room)  # what has come with the connection is read first
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
@@ -339,10 +347,21 @@ def impatient_protocol() -> type:
 
         def on_headers_complete(self) -> None:
             self._arrived()
+            self._make_room()
             super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            silent.pop(self, None)
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.cycle.response_complete:
+                silent[self] = None
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._arrived()
+            silent.pop(self, None)
             super().connection_lost(exc)
 
         def _wait(self) -> None:
@@ -352,5 +371,14 @@ def impatient_protocol() -> type:
         def _arrived(self) -> None:
             if self.late:
                 self.late.cancel()
+
+        def _make_room(self) -> None:
+            while len(self.connections) >= self.limit_concurrency:
+                longest = next((one for one in silent if one is not self), None)
+                if longest is None:
+                    return
+                silent.pop(longest)
+                self.connections.discard(longest)
+                longest.transport.close()
 
     return Impatient

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 import stages
 from stages import baseline, check, curate, eval, extract, format, predict, sdg, split, train_cuda, trim
 from tests.conftest import ENVIRONMENT, ROOT
+from tests.foreign import of_another_user
 from tests.recipe_folder import write_recipe
 from tests.small_base import write_small_base
 from tests.stages.test_train_cuda import FLAGS
@@ -195,6 +196,10 @@ def told(stage: Stage) -> str:
     """The one line with which the stage fails."""
     done = CliRunner().invoke(stage.command, stage.words)
     assert done.exit_code
+    return line_of(done)
+
+
+def line_of(done: Result) -> str:
     if isinstance(done.exception, SystemExit):
         lines = [line for line in done.output.splitlines() if line.startswith("Error: ")]
     else:  # run as a program, by `stages.end`
@@ -216,6 +221,25 @@ def test_a_disk_that_fails_is_one_line_and_what_was_there_is_whole(line: dict[st
             assert content(folder) == before, what
         wanted = {"room": "File too large", "read-only": "Read-only|Permission denied", "a": "File exists|[iI]s|Not a"}
         assert re.search(next(text for start, text in wanted.items() if what.startswith(start)), said), (what, said)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_another_user_owns_is_replaced_whole_or_told_in_a_line(line: dict[str, Stage], name: str) -> None:
+    """Their folder cannot be written; their file in ones own folder can be replaced, which is no fault."""
+    stage = line[name]
+    folder = next(iter(stage.files.values())).parent
+    owned = {"the folder": [folder], "the files": [*stage.files.values()]}
+    owned["what it keeps"] = [path for path in (folder / "state",) if path.exists()]
+    for what, paths in owned.items():
+        if not paths:
+            continue
+        before = content(folder)
+        with of_another_user(*paths):
+            done = CliRunner().invoke(stage.command, stage.words)
+            if done.exit_code:
+                assert re.search("Permission denied|not permitted", line_of(done)), (what, line_of(done))
+        assert done.exit_code or what != "the folder"
+        assert content(folder) == before, what
 
 
 ROWS = {  # what a stage reads rows from; the others read no file of them, or may do without

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ENVIRONMENT, ROOT
+from tests.flooding import LIMITED, check_floods
 from tests.servers.instruction_server import RECIPE, Api, raw, settings
 from tests.servers.instruction_server import serving as ordering
 from tests.tuneline.feedback.test_feedback import body
@@ -146,12 +147,40 @@ def test_an_agent_that_only_asks_leaves_some_for_the_others(tmp_path: Path) -> N
 
 
 @contextlib.contextmanager
-def process(*words: str) -> Iterator[subprocess.Popen]:
-    command = [sys.executable, "-m", "tuneline.cli", *words, "--port", "0"]
+def process(*words: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen]:
+    """`tuneline` with these words, or another command; `under`: what sets its limits."""
+    words = words if words[0].startswith("-") else ("-m", "tuneline.cli", *words, "--port", "0")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, **pipes) as running:
+    with subprocess.Popen([*under, sys.executable, *words], cwd=ROOT, env=ENVIRONMENT, **pipes) as running:
         yield running
         running.kill()
+
+
+WATCHERS = """
+import sys, pathlib, time
+from tuneline.feedback.metrics import StateCollector
+state = pathlib.Path(sys.argv[1])
+print(f"http://127.0.0.1:{StateCollector(state / 'f.sqlite', state).serve(0)}", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/health", ("instructions", "serve", "--recipe", str(RECIPE), "--state", "{}/state")),
+        ("/health", ("feedback", "serve", "--database", "{}/f.sqlite")),
+        ("/metrics", ("-c", WATCHERS, "{}")),
+    ],
+    ids=["instructions", "feedback", "watch"],
+)
+def test_whoever_asks_is_answered_however_many_keep_silent(path: str, words: Sequence[str], tmp_path: Path) -> None:
+    """tests/tuneline/serving/test_process.py does it to `tuneline serve`."""
+    words = [*words[:-1], words[-1].replace("{}", str(tmp_path))]
+    with process(*words, under=LIMITED) as running:
+        check_floods(int(running.stdout.readline().split(":")[2].partition("/")[0]), path)
+        running.send_signal(signal.SIGTERM)
+        assert "Traceback" not in running.communicate(timeout=60)[1]
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

@@ -94,6 +94,17 @@ def read_judging(root: Path) -> Judging:
     return Judging(teacher_settings(options), Path(options["answers"]), recipe, rubrics, gate.min_score, gate.caps)
 
 
+def under_gate(judging: Judging, root: Path) -> Judging:
+    """The same under the gate as params.yaml has it now, or that of another recipe where gate.adapters names one.
+
+    Raises click.ClickException as read_judging.
+    """
+    if gated_recipe(root) != judging.recipe:
+        return replace(read_judging(root), spent=judging.spent)
+    gate = read_gate_settings(root)
+    return replace(judging, min_score=gate.min_score, caps=gate.caps)
+
+
 def judge_new(store: Store, judging: Judging, clock: Callable[[], float] = time.time) -> Counts:
     """Has all judged that is new and due when it is called, the oldest first, then returns.
 

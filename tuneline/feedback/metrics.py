@@ -7,13 +7,15 @@ max over their jobs.
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server, write_to_textfile
+from prometheus_client import CollectorRegistry, generate_latest, write_to_textfile
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -38,6 +40,10 @@ from tuneline.feedback.store import (
     TASKS,
 )
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
 STATES = (NEW, ACCEPTED, REJECTED)  # of a sample
 OUTCOMES = ("answered", "failed", "unusable")  # of a judge's call; an unusable answer is an answered call too
 BLOCK = 2000  # samples whose scores are read together
@@ -85,11 +91,16 @@ class StateCollector(Collector):
 
         Raises click.ClickException when the port is taken.
         """
-        try:
-            server, _ = start_http_server(port, host, self._registry())
-        except OSError as error:
-            raise click.ClickException(f"{host}:{port}: {error.strerror}; --port names another one") from None
-        return server.server_port
+        import uvicorn
+
+        from tuneline import http_service
+
+        listening = http_service.listen(host, port)
+        app = http_service.new_app("", "/metrics", title="Tuneline's watcher")
+        answer_metrics(app, self)
+        server = uvicorn.Server(http_service.configure(app))
+        threading.Thread(target=server.run, args=([listening],), daemon=True).start()
+        return listening.getsockname()[1]
 
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry()
@@ -110,6 +121,20 @@ class StateCollector(Collector):
             if current.is_symlink():
                 served.add_metric([task, current.readlink().name], 1)
         yield from (needed, served)
+
+
+def answer_metrics(app: "FastAPI", collector: StateCollector) -> None:
+    """GET /metrics, for Prometheus without a token: counts alone."""
+    from fastapi import Response
+
+    @app.get(
+        "/metrics",
+        summary="Prometheus' text format",
+        response_class=Response,
+        responses={200: {"content": {METRICS.partition(";")[0]: {"schema": {"type": "string"}}}}},
+    )
+    def metrics() -> Response:  # on a thread: it may read everything
+        return Response(collector.text(), media_type=METRICS)
 
 
 def _open(database: Path) -> sqlite3.Connection:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from tuneline.database import check_writable
-from tuneline.feedback.metrics import StateCollector
+from tuneline.feedback.metrics import StateCollector, answer_metrics
 from tuneline.feedback.signing import HEADER, check
 from tuneline.feedback.store import (
     APPLICATION,
@@ -41,7 +41,6 @@ from tuneline.recipe.settings import Task
 MOST_SAMPLES = 1000  # in one body
 ANY_TEXT = r"^[^\x00\ufdd0\ufdd1]*$"
 TEXT = r"^[^\x00\ufdd0\ufdd1]*[^\x00\ufdd0\ufdd1\s][^\x00\ufdd0\ufdd1]*$"  # more than blanks
-METRICS = "text/plain; version=0.0.4; charset=utf-8"
 assert Task.__args__ == TASKS
 
 
@@ -265,13 +264,5 @@ def create_app(settings: Settings) -> FastAPI:
         shown = {name: getattr(found, name) for name in Shown.model_fields if name != "id"}
         return Ascii({"id": found.key, **shown})
 
-    @app.get(
-        "/metrics",
-        summary="Prometheus' text format",
-        response_class=Response,
-        responses={200: {"content": {METRICS.partition(";")[0]: {"schema": {"type": "string"}}}}},
-    )
-    def metrics() -> Response:  # counts alone, for Prometheus without a token; on a thread: it may read everything
-        return Response(collector.text(), media_type=METRICS)
-
+    answer_metrics(app, collector)
     return app

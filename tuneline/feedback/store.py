@@ -129,12 +129,9 @@ class Sample:
 
     @property
     def source(self) -> str:
-        """The application that meta names, in small letters; empty where it names none."""
+        """The application that meta names, as `as_name`; empty where it names none."""
         said = self.meta.get(APPLICATION)
-        if not isinstance(said, str):
-            return ""
-        # Half a surrogate pair is no UTF-8.
-        return " ".join(said.split()).casefold()[:MOST_MODEL].encode("utf-8", "backslashreplace").decode()
+        return as_name(said)[:MOST_MODEL] if isinstance(said, str) else ""
 
     @property
     def words(self) -> str:
@@ -148,6 +145,12 @@ class Sample:
         for name, most in (("input", MOST_INPUT), ("output", MOST_OUTPUT), ("model", MOST_MODEL)):
             found += [f"{name}: {fault}" for fault in text_faults(getattr(self, name), most, name != "model")]
         return found + [f"meta: {fault}" for fault in _meta_faults(self.meta)]
+
+
+def as_name(text: str) -> str:
+    """The same for names that a reader takes for one: whatever their case, blanks, width and unseen signs."""
+    seen = "".join(sign for sign in " ".join(text.split()) if sign.isprintable())
+    return " ".join(unicodedata.normalize("NFKC", seen).casefold().split())
 
 
 def plain(text: str) -> str:
@@ -416,20 +419,20 @@ class Store:
 
     def over_cap(self, number: int, caps: Caps) -> str:
         """Which cap of the next run a sample's source or model has reached; empty when none."""
-        task, source, model = self.db.execute(
-            "SELECT task, source, trim(model) FROM samples WHERE number = ?", (number,)
-        ).fetchone()
+        names = "SELECT task, source, model FROM samples WHERE number = ?"
+        task, source, model = self.db.execute(names, (number,)).fetchone()
         run = self.current_run(task)
         after = run.upto if run else self.watermark(task)
         for knob, most, column, name in (
             ("most-per-source", caps.per_source, "source", source), ("most-per-model", caps.per_model, "model", model),
         ):  # fmt: skip
             query = (
-                f"SELECT count(*) FROM samples WHERE task = ? AND state = 'accepted' AND accepted > ? "
-                f"AND lower(trim({column})) = lower(?)"
+                f"SELECT {column}, count(*) FROM samples WHERE task = ? AND state = 'accepted' AND accepted > ? "
+                f"GROUP BY {column}"
             )
-            if most and self._one(query, task, after, name) >= most:
-                return f"gate.{knob}: {most} of {name or f'no named {column}'} are accepted for the next run"
+            named = as_name(name)
+            if most and sum(n for one, n in self.db.execute(query, (task, after)) if as_name(one) == named) >= most:
+                return f"gate.{knob}: {most} of {named or f'no named {column}'} are accepted for the next run"
         return ""
 
     def copied_by(self, number: int) -> str | None:

@@ -41,8 +41,7 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
     tried again after gate.retry-minutes, gate.attempts times; then the next one waits for gate.min-new-samples more,
     or for another commit.
     """
-    from tuneline.feedback.gate_settings import read_gate_settings
-    from tuneline.feedback.judging import judge_new, read_judging
+    from tuneline.feedback.judging import judge_new, read_judging, under_gate
     from tuneline.feedback.metrics import StateCollector
     from tuneline.feedback.store import Store, database
     from tuneline.retraining.events import log_event
@@ -62,8 +61,8 @@ def watch(once: bool, task: str, runner: str, interval: float, port: int, textfi
             click.echo(f"no /metrics from this watcher: {error.message}", err=True)
 
     def judge(store: Store) -> str:
-        gate = read_gate_settings(root)  # each round: its knobs may be turned while we watch
-        judging.min_score, judging.caps = gate.min_score, gate.caps
+        nonlocal judging
+        judging = under_gate(judging, root)  # each round: its knobs may be turned while we watch
         counts = judge_new(store, judging)
         quiet = not (counts.accepted or counts.rejected or counts.failed or counts.busy)
         return "" if quiet else f"judged: {counts}"

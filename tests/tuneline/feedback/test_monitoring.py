@@ -222,7 +222,7 @@ def test_the_textfile_is_whole_and_says_why_it_is_not(tmp_path: Path) -> None:
     database.write_bytes(b"no database" * 1000)
     with pytest.raises(click.ClickException, match="not a database"):
         collector.write_textfile(tmp_path / "out/tuneline.prom")
-    with pytest.raises(click.ClickException, match="--port names another"):
+    with pytest.raises(click.ClickException, match="another --port"):
         collector.serve(collector.serve(0))
 
 

@@ -46,13 +46,58 @@ def test_a_source_has_so_many_accepted_for_a_run(tmp_path: Path) -> None:
         assert [store.judged(number, judgement(0.9), 0.8, caps=caps) for number in (8, 9)] == [ACCEPTED, REJECTED]
 
 
+SAME = (
+    "Ma Model\u00e9",
+    " ma  MODEL\u00c9\t",
+    "\uff2da Modele\u0301",
+    "ma\u00a0model\u00e9",
+    "m\u200ba mod\u00adel\u00e9\x1b",
+)
+
+
+@pytest.mark.parametrize("by", ["model", "source"])
+@pytest.mark.parametrize("names", [SAME, ("", " ", "\u200b", "\t\n")], ids=["a name", "none"])
+def test_a_name_counts_as_one_however_it_is_written(by: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    with Store(tmp_path / "f.sqlite") as store:
+        written = [{"model": name} if by == "model" else {"meta": {"application": name}} for name in names]
+        store.add(sample(number, **name) for number, name in enumerate(written))
+        caps = Caps(**{f"per_{by}": 1})
+        done = [store.judged(number, judgement(0.9), 0.8, caps=caps) for number in range(1, 1 + len(names))]
+        assert done == [ACCEPTED] + [REJECTED] * (len(names) - 1)
+        (reason,) = {one.reason for one in store.samples() if one.state == REJECTED}
+        assert reason.isprintable() and ("no named" in reason) is (not names[0])
+        store.add([sample(9, **({"model": "another"} if by == "model" else {"meta": {"application": "another"}}))])
+        assert store.judged(1 + len(names), judgement(0.9), 0.8, caps=caps) == ACCEPTED
+
+
+def test_a_model_has_so_many_accepted_for_a_run(tmp_path: Path) -> None:
+    """Of one task and one run, and not of what is forgotten, rejected or waits."""
+    with Store(tmp_path / "f.sqlite") as store:
+        caps = Caps(per_model=1)
+
+        def taken(number: int, score: float = 0.9, **other: object) -> str:
+            store.add([sample(number, model="m", **other)])
+            return store.judged(store.newest(), judgement(score), 0.8, caps=caps)
+
+        assert [taken(0, 0.1), taken(1), taken(2), taken(3, task="classification")] == [
+            REJECTED, ACCEPTED, REJECTED, ACCEPTED,
+        ]  # fmt: skip
+        run = store.open_run(TASK, "", 1)
+        assert [taken(4), taken(5)] == [ACCEPTED, REJECTED]  # for the run after this one
+        store.fail_run(run.number, "no", 1)  # what it had is for the next one too
+        assert taken(6) == REJECTED
+        run = store.open_run(TASK, "", 1)
+        store.finish_run(run.number, KEPT, None, "", "", {}, 1, 0)
+        assert [taken(7), taken(8)] == [ACCEPTED, REJECTED]
+
+
 def test_a_cap_that_binds_is_told_and_nothing_is_asked(tmp_path: Path) -> None:
     judging = replace(offline(tmp_path), min_score=0.0, caps=Caps(per_model=1))
     with Store(tmp_path / "f.sqlite") as store:
         store.add([sample(0, model="m-1"), sample(1, model="M-1"), sample(2, model="m-2"), sample(3, model="m-2")])
         said = str(judge_new(store, judging))
         assert said == (
-            "2 accepted, 2 rejected, 0 failed; 1 over gate.most-per-model: 1 of M-1 are accepted for the next run; "
+            "2 accepted, 2 rejected, 0 failed; 1 over gate.most-per-model: 1 of m-1 are accepted for the next run; "
             "1 over gate.most-per-model: 1 of m-2 are accepted for the next run"
         )
         assert store.counts(TASK)[NEW] == 0

@@ -34,7 +34,7 @@ from tests.retraining import (
 from tests.stubs import stub_models
 from tuneline.feedback.gate_settings import read_gate_settings
 from tuneline.feedback.recording import NotRecorded, record
-from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Run, Store, database
+from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Run, Sample, Store, database
 from tuneline.files import write_jsonl
 from tuneline.locks import held
 from tuneline.measuring.bootstrap import paired_interval
@@ -48,8 +48,8 @@ from tuneline.retraining.execute import LOCK, RESULT, Order, Result
 from tuneline.retraining.finetuning import finetune_model, read_pairs
 from tuneline.retraining.promotion import compare, decide, means
 from tuneline.retraining.registry import served_version, versions
-from tuneline.retraining.runner import choose, docker_command, last_words, local_command
-from tuneline.retraining.watch import check_commit, due_run, start_against_served
+from tuneline.retraining.runner import choose, docker_command, last_words, local_command, start
+from tuneline.retraining.watch import check_commit, due_run, prepare, start_against_served
 
 NAME = "summaries"
 GATE = read_gate_settings(ROOT)
@@ -534,6 +534,57 @@ def test_killed_at_random_moments_one_run_a_watermark(kills: int, copy: Project,
     assert whole_current(copy) == promotions[-1] == served_version(copy.root, NAME)
     assert found[1].figures["previous"] == "v0.1.0" and "previous" in found[1].figures["sides"]
     assert len(copy.run(*command("models", "list")).stdout.splitlines()) >= len(listed)
+
+
+@pytest.mark.soak
+def test_killed_between_each_two_steps_of_a_round(copy: Project, tmp_path: Path) -> None:
+    """From the judging of new samples to the end of a run whose result is there: whatever was done, the next round
+    completes it, once."""
+    stub_stages(copy)
+    accept(copy, [RIGHT] * 8, seed=100)
+    with Store(database(copy.root)) as store:
+        run = due_run(copy.root, store, TASK, read_gate_settings(copy.root), print)
+        _, folder = prepare(copy.root, store, run, NAME)
+        trained = start(copy.root, folder, "local")
+        store.db.execute("DELETE FROM runs WHERE number = ?", (run.number,))
+        store.add(Sample("classification", f"a text {number}", "a label") for number in range(2))
+    assert trained.wins
+
+    def step(root: Path, *at: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "tests.stepping", str(root), *at]
+        return subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+
+    def fresh(name: str) -> Project:
+        return Project(shutil.copytree(copy.root, tmp_path / name, symlinks=True))
+
+    first = fresh("first")
+    steps = step(first.root).stdout.partition("steps:\n")[2].splitlines()
+    check_concluded(first, trained)
+    assert {"watch.py", "store.py", "registry.py", "record.py"} <= {one.split()[1].split(":")[0] for one in steps}
+    assert len(steps) > 15
+    for at, place in (one.split() for one in steps):
+        project = fresh("killed")
+        assert step(project.root, at).returncode == -signal.SIGKILL, place
+        with Store(database(project.root)) as store:
+            assert store.add([Sample("classification", "taken meanwhile", "a label")]) == [True]
+        watch(project)
+        check_concluded(project, trained, place)
+        shutil.rmtree(project.root)
+
+
+def check_concluded(project: Project, trained: Result, place: str = "") -> None:
+    """The run is promoted once, what is served is what it trained, and no sample is gone."""
+    first, second = runs(project)
+    assert (first.state, second.state, second.after, second.upto) == (PROMOTED, PROMOTED, first.upto, 17), place
+    assert (second.version, second.commit_id) == ("v0.2.0", trained.commit), place
+    assert [(one.version, one.served) for one in versions(project.root, NAME)] == [("v0.1.0", (1,)), ("v0.2.0", (2,))]
+    assert whole_current(project) == "v0.2.0" == served_version(project.root, NAME), place
+    assert sorted(path.name for path in (project.root / "served" / NAME).iterdir()) == ["current", "v0.1.0", "v0.2.0"]
+    assert not list((project.root / ".git/refs").rglob("*.lock")), place
+    with Store(database(project.root)) as store:
+        assert store.watermark(TASK) == store.accepted(TASK) == 17, place
+        assert store.counts(TASK)["accepted"] == 17 and store.counts("classification")["new"] == 0, place
+        assert len(list(store.samples())) == 19 + bool(place), place
 
 
 class Server:
