@@ -28,6 +28,10 @@ ENVIRONMENT = {
     "GIT_AUTHOR_EMAIL": "test@example.org",
     "GIT_COMMITTER_NAME": "test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
+    # Half a second for each copy of the project that is added, cloned or fetched.
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.compression",
+    "GIT_CONFIG_VALUE_0": "0",
 }
 for inherited in ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make in `make test` would tell its folders
     ENVIRONMENT.pop(inherited, None)
@@ -91,12 +95,16 @@ def copy_project(to: Path, papers: tuple[str, ...] = PAPERS) -> Project:
     for paper in (to / "recipes/papers/source").glob("*.pdf"):
         if paper.stem not in papers:
             paper.unlink()
-    source = to / "recipes/query_json/source"
-    for name, rows in (("train.jsonl", 60), ("test.jsonl", 6)):
-        lines = (source / name).read_text("utf-8").splitlines(keepends=True)
-        (source / name).write_text("".join(lines[:rows]), encoding="utf-8")
-    recipe = to / "recipes/query_json/recipe.yaml"
-    recipe.write_text(recipe.read_text("utf-8").replace("rows: 3000", "rows: 20"), encoding="utf-8")
+    for name, rows in (
+        ("query_json/source/train", 60),
+        ("query_json/source/test", 6),
+        ("french_admin/source/golden", 30),
+    ):
+        file = to / f"recipes/{name}.jsonl"
+        file.write_text("".join(file.read_text("utf-8").splitlines(keepends=True)[:rows]), encoding="utf-8")
+    for name, rows in (("query_json", "rows: 3000"), ("french_admin", "rows: 150")):
+        recipe = to / f"recipes/{name}/recipe.yaml"
+        recipe.write_text(recipe.read_text("utf-8").replace(rows, "rows: 20"), encoding="utf-8")
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     params["recipes"] = ["query_json", "french_admin", "papers"]  # those that the README runs; the others have tests
     params["adapters"] = {"query_json": params["adapters"]["query_json"]}
