@@ -20,6 +20,9 @@ ROOT = Path(__file__).parent.parent
 # Here too, before torch is loaded: models of two layers win nothing by a second thread, which waits by spinning.
 os.environ["OMP_NUM_THREADS"] = "1"
 gc.set_threshold(50_000)  # of 700: with torch loaded, looking for garbage is a tenth of the time
+# The same of all that is started from here.
+START = str(ROOT / "tests/start")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (START, os.environ.get("PYTHONPATH"))))
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
