@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,8 @@ ENVIRONMENT = {
     "GIT_CONFIG_KEY_0": "core.compression",
     "GIT_CONFIG_VALUE_0": "0",
 }
-for inherited in ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make in `make test` would tell its folders
+INHERITED = ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # a make in `make test` would tell its folders
+for inherited in INHERITED:
     ENVIRONMENT.pop(inherited, None)
 ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the project again
 # A shell starts what it runs in the background with SIGINT ignored, and what tests start would inherit that.
@@ -50,6 +52,24 @@ LONGEST = (
     "tuneline/ordering/test_server", "tuneline/teaching/test_teacher", "recipes/succession/test_draw",
     "recipes/succession/test_writer", "recipes/summaries/test_summaries", "stages/", "tuneline/teaching/",
 )  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Of pytest-xdist's workers one collects before all others.
+
+    It compiles what is imported, of a new environment that is all, and the others would compile the same beside it.
+    """
+    if not hasattr(session.config, "workerinput"):
+        return (yield)
+    done = Path(session.config.option.basetemp).parent / "collected"
+    with held(done.with_suffix(".lock"), waiting=lambda: None):
+        if not done.exists():
+            try:
+                return (yield)
+            finally:
+                done.touch()
+    return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,6 +89,12 @@ class Project:
         done = subprocess.run(words, cwd=self.root, env=ENVIRONMENT, capture_output=True, text=True)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
+
+    def init_dvc(self) -> None:
+        """What `dvc init` does, without a process's imports."""
+        from dvc.repo import Repo
+
+        Repo.init(str(self.root)).close()
 
     def repro(self, *words: str) -> list[str]:
         """Runs `dvc repro`; the names of the stages that ran, without their recipe or adapter."""

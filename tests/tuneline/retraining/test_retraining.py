@@ -378,7 +378,7 @@ def test_what_dvc_cannot_read_is_one_line(tmp_path: Path) -> None:
     project.run("git", "init", "-q")
     with pytest.raises(click.ClickException, match="not inside of a DVC repository"):
         stage_options(tmp_path, "eval@summaries")
-    project.run("dvc", "init", "-q")
+    project.init_dvc()
     shutil.copy2(ROOT / "dvc.yaml", tmp_path)
     for text in ("", "gate: {}\n", "gate: [\n"):
         (tmp_path / "params.yaml").write_text(text)
