@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ ROOT = Path(__file__).parent.parent
 # Here too, before torch is loaded: models of two layers win nothing by a second thread, which waits by spinning.
 os.environ["OMP_NUM_THREADS"] = "1"
 gc.set_threshold(50_000)  # of 700: with torch loaded, looking for garbage is a tenth of the time
+# The same of all that is started from here.
+START = str(ROOT / "tests/start")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (START, os.environ.get("PYTHONPATH"))))
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -28,8 +32,13 @@ ENVIRONMENT = {
     "GIT_AUTHOR_EMAIL": "test@example.org",
     "GIT_COMMITTER_NAME": "test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
+    # Half a second for each copy of the project that is added, cloned or fetched.
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.compression",
+    "GIT_CONFIG_VALUE_0": "0",
 }
-for inherited in ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make in `make test` would tell its folders
+INHERITED = ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # a make in `make test` would tell its folders
+for inherited in INHERITED:
     ENVIRONMENT.pop(inherited, None)
 ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the project again
 # A shell starts what it runs in the background with SIGINT ignored, and what tests start would inherit that.
@@ -43,6 +52,24 @@ LONGEST = (
     "tuneline/ordering/test_server", "tuneline/teaching/test_teacher", "recipes/succession/test_draw",
     "recipes/succession/test_writer", "recipes/summaries/test_summaries", "stages/", "tuneline/teaching/",
 )  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Of pytest-xdist's workers one collects before all others.
+
+    It compiles what is imported, of a new environment that is all, and the others would compile the same beside it.
+    """
+    if not hasattr(session.config, "workerinput"):
+        return (yield)
+    done = Path(session.config.option.basetemp).parent / "collected"
+    with held(done.with_suffix(".lock"), waiting=lambda: None):
+        if not done.exists():
+            try:
+                return (yield)
+            finally:
+                done.touch()
+    return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,6 +89,12 @@ class Project:
         done = subprocess.run(words, cwd=self.root, env=ENVIRONMENT, capture_output=True, text=True)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
+
+    def init_dvc(self) -> None:
+        """What `dvc init` does, without a process's imports."""
+        from dvc.repo import Repo
+
+        Repo.init(str(self.root)).close()
 
     def repro(self, *words: str) -> list[str]:
         """Runs `dvc repro`; the names of the stages that ran, without their recipe or adapter."""
@@ -91,12 +124,16 @@ def copy_project(to: Path, papers: tuple[str, ...] = PAPERS) -> Project:
     for paper in (to / "recipes/papers/source").glob("*.pdf"):
         if paper.stem not in papers:
             paper.unlink()
-    source = to / "recipes/query_json/source"
-    for name, rows in (("train.jsonl", 60), ("test.jsonl", 6)):
-        lines = (source / name).read_text("utf-8").splitlines(keepends=True)
-        (source / name).write_text("".join(lines[:rows]), encoding="utf-8")
-    recipe = to / "recipes/query_json/recipe.yaml"
-    recipe.write_text(recipe.read_text("utf-8").replace("rows: 3000", "rows: 20"), encoding="utf-8")
+    for name, rows in (
+        ("query_json/source/train", 60),
+        ("query_json/source/test", 6),
+        ("french_admin/source/golden", 30),
+    ):
+        file = to / f"recipes/{name}.jsonl"
+        file.write_text("".join(file.read_text("utf-8").splitlines(keepends=True)[:rows]), encoding="utf-8")
+    for name, rows in (("query_json", "rows: 3000"), ("french_admin", "rows: 150")):
+        recipe = to / f"recipes/{name}/recipe.yaml"
+        recipe.write_text(recipe.read_text("utf-8").replace(rows, "rows: 20"), encoding="utf-8")
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     params["recipes"] = ["query_json", "french_admin", "papers"]  # those that the README runs; the others have tests
     params["adapters"] = {"query_json": params["adapters"]["query_json"]}

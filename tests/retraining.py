@@ -37,7 +37,7 @@ def retraining_project(to: Path, rows: int = 6) -> Project:
     for name, count in (("valid", 2), ("test", rows), ("samples", 2)):
         write_jsonl(source / f"{name}.jsonl", ({"input": text(rng), "output": RIGHT} for _ in range(count)))
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    train = {"learning-rate": 0.01, "epochs": 40, "batch-size": 8, "accumulation": 1, "evaluations": 1}
+    train = {"learning-rate": 0.01, "epochs": 15, "batch-size": 8, "accumulation": 1, "evaluations": 1}
     small = {"base": "models/small", "max-new-tokens": "auto", "train": train}
     params["recipes"] = ["summaries"]
     params["adapters"] = {"summaries": params["adapters"]["summaries"] | small}

@@ -303,7 +303,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy2(ROOT / name, project.root / name)
     project.run("git", "init", "-q")
-    project.run("dvc", "init", "-q")
+    project.init_dvc()
     shutil.copy2(ROOT / ".dvc/config", project.root / ".dvc/config")
     return project
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, Project
+from tests.in_process import run_tuneline
 from tests.stubs import stub_models, stub_stage
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -41,6 +42,7 @@ def stub(adapter_folder, test, out, **_):
 """
 
 
+# `make`, DVC and .venv/bin/tuneline are started as they are shown; what begins with `tuneline` runs in this process.
 def test_its_commands_run(ran_project: Project, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(ran_project.root, root, symlinks=True)
@@ -57,6 +59,9 @@ def test_its_commands_run(ran_project: Project, tmp_path: Path) -> None:
             project.run("dvc", "commit", "--force", "baseline@query_json", "train@query_json", "predict@query_json")
             project.run("git", "commit", "-qam", "stubs")
         words = shlex.split(line)
+        if words[0] == "tuneline":
+            run_tuneline(project, *words[1:])
+            continue
         if words[0] == "make":
             words[1:1] = SET_UP
         done = project.run(*[word for word in words if word != "--open"], check=False)
@@ -87,7 +92,11 @@ def own_data(ran_project: Project, tmp_path_factory: pytest.TempPathFactory) -> 
         if line.startswith("dvc"):
             params = (root / "params.yaml").read_text("utf-8")
             (root / "params.yaml").write_text(re.sub("epochs: 10", "epochs: 1", params), encoding="utf-8")
-        project.run(*shlex.split(line))
+        words = shlex.split(line)
+        if words[0] == "tuneline":
+            run_tuneline(project, *words[1:])
+        else:
+            project.run(*words)
     return project
 
 

@@ -27,12 +27,12 @@ def two_systems(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@pytest.mark.parametrize("path", ["recipes/french_admin/offline.py", "recipes/succession/records/rules.py"])
-def test_a_remark_in_a_recipes_python_runs_what_reads_the_recipe(two_systems: Project, path: str) -> None:
+def test_a_remark_in_a_recipes_python_runs_what_reads_the_recipe(two_systems: Project) -> None:
     """An offline judge, a rule of law: four stage instances, of that recipe, and none that loads a model."""
-    remark(two_systems, path)
-    name = path.split("/")[1]
-    done = two_systems.run("dvc", "repro")
-    ran = [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
-    assert ran == [f"{stage}@{name}" for stage in ("extract", "sdg", "curate", "eval")]
+    for path in ("recipes/french_admin/offline.py", "recipes/succession/records/rules.py"):
+        remark(two_systems, path)
+        name = path.split("/")[1]
+        done = two_systems.run("dvc", "repro")
+        ran = [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+        assert ran == [f"{stage}@{name}" for stage in ("extract", "sdg", "curate", "eval")]
     assert two_systems.repro() == []

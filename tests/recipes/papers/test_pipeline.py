@@ -1,16 +1,17 @@
 """Papers end to end: from a loopback arXiv to rows, and what an edited prompt of one persona costs."""
 
+import contextlib
+import importlib
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from tests.conftest import ENVIRONMENT, ROOT, Project, copy_project
+from tests.conftest import ROOT, Project, copy_project
+from tests.in_process import run_stages
 from tests.servers.arxiv_server import LICENCE, serve
 from tests.servers.teacher_server import serve as serve_teacher
 from tests.teaching import flags, settings
@@ -19,18 +20,18 @@ from tuneline.files import read_jsonl
 
 PAPERS = ROOT / "recipes/papers"
 VOICES = ("eli5", "executive")
+STAGES = (
+    *(f"{stage}@papers" for stage in ("extract", "sdg", "curate")),
+    *(f"{stage}@{voice}" for voice in VOICES for stage in ("trim", "split")),
+)
 
 
-def run(folder: Path, *words: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, words)],
-        cwd=folder,
-        env={**ENVIRONMENT, "DVC_ROOT": str(folder), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def run(folder: Path, module: str, *words: str | Path) -> str:
+    with contextlib.chdir(folder):
+        main = importlib.import_module(module).main
+        done = CliRunner().invoke(main, [str(word) for word in words], env={"DVC_ROOT": str(folder)})
+    assert done.exit_code == 0, f"{done.output}{done.exception!r}"
+    return done.output
 
 
 def test_a_loopback_arxiv_becomes_rows(tmp_path: Path) -> None:
@@ -80,22 +81,18 @@ def test_an_edited_prompt_costs_and_changes_the_rows_of_its_own_voice(project: P
         params = yaml.safe_load((project.root / "params.yaml").read_text("utf-8"))
         params["teacher"] |= {"provider": "openai", "model": "m", "base-url": server.openai_url}
         (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-        repro(project)
+        run_stages(project, *STAGES)
         before = {name: split_files(project, name) for name in VOICES}
         sections = json.loads((project.root / "metrics/papers/extract.json").read_text())["sections"]
         assert server.stats()["requests"] == 3 * sections
         server.reset()
         project.edit("recipes/papers/sdg/eli5.md", "three to five short sentences", "two short sentences")
-        repro(project)
+        run_stages(project, *STAGES)
         assert server.stats()["requests"] == sections
     after = {name: split_files(project, name) for name in VOICES}
     assert after["executive"] == before["executive"]
     changed = {name for name, old in before["eli5"].items() if after["eli5"][name] != old}
     assert changed == {"train.jsonl", "valid.jsonl", "test.jsonl"}
-
-
-def repro(project: Project) -> None:
-    project.run("dvc", "repro", *(f"split@{name}" for name in VOICES))
 
 
 def split_files(project: Project, name: str) -> dict[str, bytes]:

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from tests.conftest import ROOT, Project, copy_project
-from tests.stubs import stub_models
+from tests.in_process import run_stages
+from tuneline.cli import show
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.measuring.report import score_answers
 from tuneline.measuring.task_answers import MEASURES, TaskMeasures
@@ -66,8 +68,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["adapters"] = {"summaries": {**adapter, "max-new-tokens": "auto"}}
     params["trim"]["max-tokens"] = 512
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    stub_models(project)
-    project.repro("eval@summaries")
+    run_stages(project, *(f"{stage}@summaries" for stage in ("extract", "sdg", "curate", "trim", "split")))
+    data = project.root / "data/summaries"
+    rows = read_jsonl(data / "split/test.jsonl")
+    for name, place in (("baseline", -2), ("answers", -1)):  # the question again, and the reference
+        answers = ({"id": row["id"], "answer": row["messages"][place]["content"]} for row in rows)
+        write_jsonl(data / f"{name}.jsonl", answers)
+    run_stages(project, "eval@summaries")
     return project
 
 
@@ -106,6 +113,6 @@ def test_the_figures_of_each_row_are_those_that_promotion_computes(ran: Project)
 
 
 def test_the_table_is_within_a_hundred_columns(ran: Project) -> None:
-    shown = ran.run("tuneline", "show", "metrics/summaries").stdout
+    shown = CliRunner().invoke(show, [str(ran.root / "metrics/summaries")]).stdout
     assert all(name in shown for name in NAMES)
     assert max(map(len, shown.splitlines())) <= 100

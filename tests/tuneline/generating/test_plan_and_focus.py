@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from tests.conftest import ENVIRONMENT, ROOT
+from tests.conftest import ENVIRONMENT, ROOT, Project
 from tests.servers.scripted_server import Scripted, scripted
 from tests.teaching import flags, settings, source_rows, write_asking_recipe
 from tuneline.cli import main
@@ -93,7 +93,7 @@ def test_the_command_reads_what_dvc_would_run(tmp_path: Path) -> None:
     stage = {"foreach": ["r"], "do": {"cmd": " ".join(command)}}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"sdg": stage}}))
     shell(tmp_path, "git", "init", "-q")
-    shell(tmp_path, "dvc", "init", "-q")
+    Project(tmp_path).init_dvc()
     done = tuneline(tmp_path, "plan", "r")
     assert done.exit_code == 1
     assert done.stderr == "Error: rows.jsonl is not there yet; run `dvc repro extract@r` first\n"
@@ -189,7 +189,7 @@ def logged(folder: Path) -> dict[str, str]:
 def clone(folder: Path, remote: Path) -> Path:
     folder.mkdir()
     shell(folder, "git", "init", "-q")
-    shell(folder, "dvc", "init", "-q")
+    Project(folder).init_dvc()
     config = f"[core]\n    analytics = false\n    remote = shared\n['remote \"shared\"']\n    url = {remote}\n"
     (folder / ".dvc/config").write_text(config)
     return folder

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from tests.conftest import ENVIRONMENT, ROOT
+from tests.conftest import ENVIRONMENT, ROOT, Project
 from tests.servers.instruction_server import RECIPE, serving, settings
 from tests.servers.scripted_server import Here, Said, served
 from tests.teaching import flags
@@ -54,8 +54,8 @@ def write_pipeline(folder: Path, **knobs: Any) -> None:
     command += ["--out o --refused f --metrics m", *flags(teacher_settings(**knobs))]
     stage = {"foreach": [RECIPE.name], "do": {"cmd": " ".join(command)}}
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"sdg": stage}}))
-    for words in (["git", "init", "-q"], ["dvc", "init", "-q"]):
-        subprocess.run(words, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
+    Project(folder).run("git", "init", "-q")
+    Project(folder).init_dvc()
 
 
 def test_a_model_fills_the_corpus_and_mends_what_is_refused(tmp_path: Path) -> None:

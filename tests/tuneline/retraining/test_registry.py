@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from tests.conftest import ENVIRONMENT, ROOT, Project
 from tests.retraining import command
@@ -27,7 +28,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A repository with DVC and nothing registered."""
     project = Project(tmp_path_factory.mktemp("registry"))
     project.run("git", "init", "-q")
-    project.run("dvc", "init", "-q")
+    project.init_dvc()
     (project.root / ".gitignore").write_text("/.tuneline/\n/served/\n/logs/\n", encoding="utf-8")
     (project.root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     project.run("git", "add", "-A")
@@ -43,7 +44,8 @@ def finished_run(project: Project, run: str, mean: float, previous: str | None) 
     adapter = {"base": "models/tiny", "quantization": "none", "backend": "cuda", "prefix": run}
     write_json(checkout / "adapters" / NAME / "adapter.json", adapter)
     (checkout / "adapters" / NAME / "adapter_model.safetensors").write_text(run)
-    inside.run("dvc", "add", "-q", f"adapters/{NAME}")
+    with Repo(str(checkout)) as repo:
+        repo.add(str(checkout / "adapters" / NAME))
     figures = {"rouge_l": {"mean": mean, "interval": [mean - 0.1, mean + 0.1]}}
     write_json(
         checkout / "metrics" / NAME / "comparison.json",
@@ -219,7 +221,8 @@ def test_a_folder_hashes_as_dvc_does(copy: Project) -> None:
     for name in ("b/c.txt", "b.txt", "b/é.txt", "a", "B/x"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name, encoding="utf-8")
-    copy.run("dvc", "add", "-q", "some folder")
+    with Repo(str(copy.root)) as repo:
+        repo.add(str(copy.root / "some folder"))
     wanted = yaml.safe_load((copy.root / "some folder.dvc").read_text("utf-8"))["outs"][0]["md5"]
     assert folder_hash(folder) == wanted
 

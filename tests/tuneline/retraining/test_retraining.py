@@ -32,6 +32,7 @@ from tests.retraining import (
     watch,
 )
 from tests.stubs import stub_models
+from tuneline.cli import main
 from tuneline.feedback.gate_settings import read_gate_settings
 from tuneline.feedback.recording import NotRecorded, record
 from tuneline.feedback.store import FAILED, KEPT, OPEN, PROMOTED, Run, Sample, Store, database
@@ -377,7 +378,7 @@ def test_what_dvc_cannot_read_is_one_line(tmp_path: Path) -> None:
     project.run("git", "init", "-q")
     with pytest.raises(click.ClickException, match="not inside of a DVC repository"):
         stage_options(tmp_path, "eval@summaries")
-    project.run("dvc", "init", "-q")
+    project.init_dvc()
     shutil.copy2(ROOT / "dvc.yaml", tmp_path)
     for text in ("", "gate: {}\n", "gate: [\n"):
         (tmp_path / "params.yaml").write_text(text)
@@ -426,10 +427,15 @@ def test_the_commit_of_a_version_has_what_it_is_made_of(promoted: Project) -> No
     assert shown.strip() == promoted.run(*command("models", "show", NAME)).stdout.strip()
 
 
-def test_a_version_is_exported_with_the_rows_that_it_was_measured_on(promoted: Project, tmp_path: Path) -> None:
+def test_a_version_is_exported_with_the_rows_that_it_was_measured_on(
+    promoted: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (run,) = runs(promoted)
+    monkeypatch.chdir(promoted.root)
+    monkeypatch.setenv("DVC_ROOT", str(promoted.root))
     words = ("models", "export", NAME, "--to", "peft", "--out", str(tmp_path / "out"), "--rows", "2")
-    assert "2 of 2 answers equal" in promoted.run(*command(*words)).stdout
+    done = CliRunner().invoke(main, words)
+    assert "2 of 2 answers equal" in done.stdout, done.output
     card = (tmp_path / "out/README.md").read_text("utf-8")
     assert f"- commit: `{run.commit_id}`" in card and "| rouge_l |" in card and "By dvc.lock" in card
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def begun(client: openai.OpenAI) -> Any:
 
 def until_one_waits(port: int) -> None:
     while not Api(f"http://127.0.0.1:{port}").ask("/health")[1]["waiting"]:
-        pass
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -389,7 +390,7 @@ def test_beyond_the_queue_a_client_is_told_to_come_again(voices: Voices) -> None
         thread = threading.Thread(target=lambda: waiting.append(client.chat.completions.create(**asked())))
         thread.start()
         while not api.ask("/health")[1]["waiting"]:
-            pass
+            time.sleep(0.02)
         with pytest.raises(openai.RateLimitError) as told:
             client.chat.completions.create(**asked())
         assert told.value.response.headers["retry-after"] == "1"
