@@ -14,6 +14,7 @@ import click
 from tuneline.files import Number, Row, dump_json, whole_file
 
 PART = 5_000  # rows that are worked on at once
+Mapped = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]  # as `map`, wherever the work is done
 
 _decoder = json.JSONDecoder(parse_float=Number)
 
@@ -102,9 +103,9 @@ class Picked(Sequence[Row]):
         return {**row, **more} if more else row
 
 
-def parts(rows: Sequence[Any]) -> list[Sequence[Any]]:
-    """The rows in parts of PART, in their order."""
-    return [rows[at : at + PART] for at in range(0, len(rows), PART)]
+def parts(rows: Sequence[Any], size: int = PART) -> list[Sequence[Any]]:
+    """The rows, or other things, in parts of one size, in their order."""
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 def dumped(rows: Iterable[Row]) -> str:
