@@ -158,6 +158,8 @@ class Index:
             return
         self.added[number] = True
         buckets = self.texts.buckets_of(number)
+        if not len(buckets):
+            return
         counts = self.counts[buckets]
         room = counts < BUCKET
         self.members[(self.starts[buckets] + counts)[room]] = number
@@ -178,10 +180,10 @@ class Index:
         return sorted(found, key=lambda pair: (-pair[0], pair[1]))
 
     def _members_of(self, buckets: np.ndarray) -> set[int]:
+        if not len(buckets):
+            return set()
         starts, counts = self.starts[buckets], self.counts[buckets]
         ends = counts.cumsum()
-        if not len(ends) or not ends[-1]:
-            return set()
         return set(self.members[np.repeat(starts - ends + counts, counts) + np.arange(ends[-1])].tolist())
 
     def _likeliest(self, number: int, others: list[int]) -> list[int]:
