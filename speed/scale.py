@@ -25,8 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before speed/
 from speed.bench import ROOT, Figures, small, tell
 from tests.recipe_folder import write_recipe
 from tests.teaching import flags, settings
+from tuneline.engines import ENGINES
 
 STAGES = ("extract", "curate", "trim", "split", "format")
+LOCAL = ("extract", "split")  # where there is no engine
 WORDS = 20_000
 SIZES = (8, 24), (1, 6)  # words of a question, of an answer
 CHECKS = {"boilerplate": ["as an ai language model", "i (cannot|can't) help"]}
@@ -80,7 +82,7 @@ def write_rows(folder: Path, count: int, near: float, seed: int) -> None:
             out.write(dump_json(row) + "\n")
 
 
-def options(stage: str, folder: Path) -> list[str]:
+def options(stage: str, folder: Path, engine: str) -> list[str]:
     """The stage's options as dvc.yaml has them, on files of the folder."""
     data, recipe, base = folder / "data", folder / "recipe", ROOT / "models/tiny"
     known: dict[str, dict[str, Any]] = {
@@ -132,12 +134,13 @@ def options(stage: str, folder: Path) -> list[str]:
     }
     several = {name: value if isinstance(value, tuple) else (value,) for name, value in known[stage].items()}
     told = [word for name, values in several.items() for value in values for word in (f"--{name}", str(value))]
+    told += [] if stage in LOCAL else ["--engine", engine]
     return told + (flags(settings(provider="offline")) if stage == "curate" else [])
 
 
-def run(stage: str, folder: Path) -> tuple[float, float, float]:
+def run(stage: str, folder: Path, engine: str) -> tuple[float, float, float]:
     """(seconds, CPU seconds, peak in MiB) of the stage in a process of its own."""
-    command = [sys.executable, "-c", STAGE, stage, *options(stage, folder)]
+    command = [sys.executable, "-c", STAGE, stage, *options(stage, folder, engine)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ.copy())
     if done.returncode:
         raise click.ClickException(f"{stage}: {done.stderr[-2000:]}")
@@ -146,19 +149,14 @@ def run(stage: str, folder: Path) -> tuple[float, float, float]:
     return seconds, used, peak
 
 
-def measure(folder: Path, count: int, near: float, seed: int, stages: Sequence[str], as_json: bool) -> Figures:
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / "recipe", ignore_errors=True)
-    write_recipe(folder / "recipe", curate={"checks": CHECKS})
-    write_rows(folder, count, near, seed)
+def measure(folder: Path, count: int, stages: Sequence[str], engine: str) -> Figures:
     figures: Figures = {}
     for stage in stages:
-        seconds, used, peak = run(stage, folder)
+        seconds, used, peak = run(stage, folder, engine)
         found = {"seconds": round(seconds, 1), "cpu_seconds": round(used, 1), "peak_mb": round(peak)}
         found["rows_per_second"] = round(count / seconds)
         figures |= {f"{count}_{stage}_{name}": value for name, value in found.items()}
-        if not as_json:
-            click.echo(f"{count:>9,} rows  {stage:7} {seconds:8,.1f} s {used:8,.1f} s of CPU {peak:6,.0f} MB", err=True)
+        click.echo(f"{count:>9,} rows  {stage:7} {seconds:8,.1f} s {used:8,.1f} s of CPU {peak:6,.0f} MB", err=True)
     return figures
 
 
@@ -167,16 +165,21 @@ def measure(folder: Path, count: int, near: float, seed: int, stages: Sequence[s
 @click.option("--rows", "sizes", type=click.IntRange(50), multiple=True, default=(10_000, 50_000, 100_000))
 @click.option("--near", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of near duplicates.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True)
 @click.option("--only", type=click.Choice(STAGES), help="A stage; of trim and later, after those before it, by --keep.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A folder for all files; none: they go.")
 @small(sizes=(100,))
-def main(as_json: bool, sizes: tuple[int, ...], near: float, seed: int, only: str | None, keep: Path | None) -> None:
+def main(
+    as_json: bool, sizes: tuple[int, ...], near: float, seed: int, engine: str, only: str | None, keep: Path | None
+) -> None:
     figures: Figures = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as passing:
         for count in sizes:
-            figures |= measure(
-                (keep or Path(folder)) / str(count), count, near, seed, [only] if only else STAGES, as_json
-            )
+            folder = (keep or Path(passing)) / str(count)
+            shutil.rmtree(folder / "recipe", ignore_errors=True)
+            write_recipe(folder / "recipe", curate={"checks": CHECKS})
+            write_rows(folder, count, near, seed)
+            figures |= measure(folder, count, [only] if only else STAGES, engine)
     tell(figures, as_json)
 
 

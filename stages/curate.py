@@ -8,7 +8,7 @@ Each drop has its reason. Rows that a strategy made pass the recipe's checks, an
         --answers .tuneline/answers --provider offline --model offline --temperature 0 \\
         --max-tokens 1024 --base-url default --concurrency 20 --requests-per-minute 0 \\
         --tokens-per-minute 0 --timeout 120 --attempts 5 --budget-usd 5 --no-batch \\
-        --price gpt-5-mini=0.25/2.00
+        --price gpt-5-mini=0.25/2.00 --engine local
 """
 
 import csv
@@ -31,6 +31,7 @@ from tuneline.data.language import other_language
 from tuneline.data.leaks import Leaks
 from tuneline.data.similarity import CHECKED, Index
 from tuneline.data.turns import NONE
+from tuneline.engines import engine_option, open_engine
 from tuneline.files import Clock, Row, bar, say, whole_file, write_json, write_jsonl
 from tuneline.jsonl import Lines, Mapped, Picked
 from tuneline.recipe.own import open_door
@@ -303,6 +304,7 @@ def write_reasons(path: Path, counts: dict[str, int]) -> None:
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--reasons", type=click.Path(path_type=Path), required=True)
 @click.option("--answers", type=click.Path(path_type=Path), required=True, help="The log of paid answers.")
+@engine_option
 @teacher_options
 def main(
     recipe: Path,
@@ -312,13 +314,15 @@ def main(
     metrics: Path,
     reasons: Path,
     answers: Path,
+    engine: str,
     **judge_settings: Any,
 ) -> None:
     clock = Clock("curate", recipe.name)
     rows = Lines(rows_path)
     settings = read_recipe(recipe).curate
     wrong = OwnChecks(recipe) if settings.checks.own else None
-    kept, dropped = curate(rows, settings, wrong, tell=lambda line: say(f"{recipe.name}: {line}"))
+    with open_engine(engine) as mapped:
+        kept, dropped = curate(rows, settings, wrong, lambda line: say(f"{recipe.name}: {line}"), mapped)
     low: list[Row] = []
     figures: dict[str, Any] = {}
     if settings.judge:

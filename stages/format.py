@@ -3,7 +3,7 @@
     python -m stages.format --split data/query_json/split \\
         --preamble data/query_json/preamble.json --base models/tiny \\
         --chat data/query_json/chat --tokens data/query_json/tokens \\
-        --metrics metrics/query_json/format.json --max-new-tokens 192
+        --metrics metrics/query_json/format.json --max-new-tokens 192 --engine local
 """
 
 import gc
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from tuneline.engines import engine_option, open_engine
 from tuneline.files import Clock, Row, bar, say, whole_folder, write_json, write_jsonl
 from tuneline.jsonl import PART, Lines, dumped, parts, text_writer
 from tuneline.models.base import Base, read_base
@@ -125,6 +126,7 @@ def show_pieces(rows: int, several: list[int], name: str) -> None:
 @click.option("--tokens", "tokens_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--max-new-tokens", type=Most(), required=True, help="Of an answer: every test row's must fit.")
+@engine_option
 def main(
     split_folder: Path,
     preamble_path: Path,
@@ -133,18 +135,20 @@ def main(
     tokens_folder: Path,
     metrics: Path,
     max_new_tokens: int | str,
+    engine: str,
 ) -> None:
     clock = Clock("format", chat_folder.parent.name)
     formatter = Formatter(read_base(base_folder), read_preamble(preamble_path))
     chat, counts = formatter.chat, {}
-    with whole_folder(chat_folder) as chats, whole_folder(tokens_folder) as tokens:
+    folders = whole_folder(chat_folder), whole_folder(tokens_folder)
+    with open_engine(engine) as mapped, folders[0] as chats, folders[1] as tokens:
         for name in (*SETS, "test"):
             rows = Lines(split_folder / f"{name}.jsonl")
             if not rows:
                 raise click.ClickException(f"{rows.path} has no row; run `dvc repro --force`")
             if name in SETS:
                 label, todo = f"format {name}, parts of {PART:,} rows", parts(rows)
-                made = bar(label, map(formatter, todo), total=len(todo))
+                made = bar(label, mapped(formatter, todo), total=len(todo))
                 found = write_set(made, chats / f"{name}.jsonl", tokens / f"{name}.parquet")
                 counts[name] = add_counts([part.counts for part in found])
                 show_pieces(len(rows), [count for part in found for count in part.several], name)

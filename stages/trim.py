@@ -8,7 +8,8 @@ there.
     python -m stages.trim --rows data/query_json/curate.jsonl --recipe recipes/query_json \\
         --base models/tiny --out data/query_json/trim.jsonl \\
         --drops data/query_json/trim.drops.jsonl --preamble data/query_json/preamble.json \\
-        --metrics metrics/query_json/trim.json --adapter query_json --max-tokens 2048
+        --metrics metrics/query_json/trim.json --adapter query_json --max-tokens 2048 \\
+        --engine local
 """
 
 import gc
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from tuneline.engines import engine_option, open_engine
 from tuneline.files import Clock, Row, bar, write_counts
 from tuneline.jsonl import PART, Lines, Picked, dumped, parts, text_writer
 from tuneline.models.base import Base, read_base
@@ -134,6 +136,7 @@ def recipe_preamble(recipe: Path, adapter: str) -> Preamble:
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--adapter", required=True, help="Rows that are another adapter's stay out.")
 @click.option("--max-tokens", type=click.IntRange(1), required=True)
+@engine_option
 def main(
     rows_path: Path,
     recipe: Path,
@@ -144,6 +147,7 @@ def main(
     metrics: Path,
     adapter: str,
     max_tokens: int,
+    engine: str,
 ) -> None:
     clock, base = Clock("trim", adapter), read_base(base_folder)
     if max_tokens > base.context:
@@ -153,9 +157,10 @@ def main(
     if not trimmer.chat.takes_tools:
         trimmer.chat.check_tools(Picked(rows, (at for at, row in enumerate(rows) if trimmer.is_own(row))))
     found = []
-    with text_writer(out) as keep:
+    with open_engine(engine) as mapped, text_writer(out) as keep:
         with text_writer(drops) as drop:
-            for part in bar(f"trim, parts of {PART:,} rows", map(trimmer, parts(rows)), total=len(parts(rows))):
+            todo = parts(rows)
+            for part in bar(f"trim, parts of {PART:,} rows", mapped(trimmer, todo), total=len(todo)):
                 keep(part.kept)
                 drop(part.dropped)
                 found.append(part._replace(kept="", dropped=""))
