@@ -28,7 +28,6 @@ from tests.teaching import flags, settings
 from tuneline.engines import ENGINES
 
 STAGES = ("extract", "curate", "trim", "split", "format")
-LOCAL = ("extract", "split")  # where there is no engine
 WORDS = 20_000
 SIZES = (8, 24), (1, 6)  # words of a question, of an answer
 CHECKS = {"boilerplate": ["as an ai language model", "i (cannot|can't) help"]}
@@ -134,7 +133,7 @@ def options(stage: str, folder: Path, engine: str) -> list[str]:
     }
     several = {name: value if isinstance(value, tuple) else (value,) for name, value in known[stage].items()}
     told = [word for name, values in several.items() for value in values for word in (f"--{name}", str(value))]
-    told += [] if stage in LOCAL else ["--engine", engine]
+    told += [] if stage == "split" else ["--engine", engine]
     return told + (flags(settings(provider="offline")) if stage == "curate" else [])
 
 

@@ -14,7 +14,7 @@ import click
 from tuneline.files import Number, Row, dump_json, whole_file
 
 PART = 5_000  # rows that are worked on at once
-Mapped = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]  # as `map`, wherever the work is done
+Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # as `map`, wherever the work is done
 
 _decoder = json.JSONDecoder(parse_float=Number)
 

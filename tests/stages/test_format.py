@@ -54,7 +54,7 @@ def run(
 ) -> Result:
     words = ["--split", folder / "split", "--base", base, "--metrics", folder / "format.json"]
     words += ["--chat", folder / "chat", "--tokens", folder / "tokens", "--preamble", folder / "preamble.json"]
-    words += ["--max-new-tokens", most]
+    words += ["--max-new-tokens", most, "--engine", "local"]
     preamble.write(folder / "preamble.json")
     for name, rows in split.items():
         write_jsonl(folder / f"split/{name}.jsonl", rows)
@@ -141,7 +141,15 @@ def test_another_tokenizer_or_template_is_refused(made: Path) -> None:
 
 def test_the_preamble_that_trim_wrote_is_needed(tmp_path: Path) -> None:
     words = ["--split", tmp_path / "split", "--base", TINY, "--chat", tmp_path / "c", "--tokens", tmp_path / "t"]
-    words += ["--metrics", tmp_path / "m", "--preamble", tmp_path / "none.json", "--max-new-tokens", "auto"]
+    words += [
+        "--metrics",
+        tmp_path / "m",
+        "--preamble",
+        tmp_path / "none.json",
+        "--max-new-tokens",
+        "auto",
+        "--engine=local",
+    ]
     done = CliRunner().invoke(main, list(map(str, words)))
     assert (done.exit_code, done.output.count("\n")) == (1, 1)
     assert f"{tmp_path}/none.json is no preamble" in done.output
