@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before speed/
 from speed.bench import ROOT, Figures, small, tell
 from tests.recipe_folder import write_recipe
 from tests.teaching import flags, settings
-from tuneline.engines import ENGINES
+from tuneline.bulk.engines import ENGINES
 
 STAGES = ("extract", "curate", "trim", "split", "format")
 WORDS = 20_000

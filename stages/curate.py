@@ -26,14 +26,14 @@ import click
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
+from tuneline.bulk.engines import engine_option, open_engine
+from tuneline.bulk.lines import Lines, Mapped, Picked
 from tuneline.data.corpus import Corpus, digest, numbers_of
 from tuneline.data.language import other_language
 from tuneline.data.leaks import Leaks
 from tuneline.data.similarity import CHECKED, Index
 from tuneline.data.turns import NONE
-from tuneline.engines import engine_option, open_engine
 from tuneline.files import Clock, Row, bar, say, whole_file, write_json, write_jsonl
-from tuneline.jsonl import Lines, Mapped, Picked
 from tuneline.recipe.own import open_door
 from tuneline.recipe.settings import Checks, Curate, Judged, read_recipe
 from tuneline.recipe.texts import read_prompt

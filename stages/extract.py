@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
+from tuneline.bulk.engines import engine_option, open_engine
+from tuneline.bulk.lines import Mapped
 from tuneline.data.sources import read_files
-from tuneline.engines import engine_option, open_engine
 from tuneline.files import Clock, Row, whole_folder, write_counts, write_jsonl
-from tuneline.jsonl import Mapped
 from tuneline.measuring.kinds import reader_of
 from tuneline.recipe.own import Extracted, open_door
 from tuneline.recipe.settings import OwnExtract, read_recipe, read_settings

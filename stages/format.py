@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from tuneline.engines import engine_option, open_engine
+from tuneline.bulk.engines import engine_option, open_engine
+from tuneline.bulk.lines import PART, Lines, dumped, parts, text_writer
 from tuneline.files import Clock, Row, bar, say, whole_folder, write_json, write_jsonl
-from tuneline.jsonl import PART, Lines, dumped, parts, text_writer
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import IGNORED, Tokens, load_chat
 from tuneline.rendering.lengths import Most, check_room

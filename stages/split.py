@@ -26,8 +26,8 @@ from pathlib import Path
 
 import click
 
+from tuneline.bulk.lines import Lines, Picked
 from tuneline.files import Clock, Row, say, whole_folder, write_json, write_jsonl
-from tuneline.jsonl import Lines, Picked
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.settings import Split, read_recipe
 from tuneline.rows import answer, content_hash, question

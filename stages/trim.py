@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from tuneline.engines import engine_option, open_engine
+from tuneline.bulk.engines import engine_option, open_engine
+from tuneline.bulk.lines import PART, Lines, Picked, dumped, parts, text_writer
 from tuneline.files import Clock, Row, bar, write_counts
-from tuneline.jsonl import PART, Lines, Picked, dumped, parts, text_writer
 from tuneline.models.base import Base, read_base
 from tuneline.recipe.settings import Trim, read_recipe
 from tuneline.rendering.chat import Chat, load_chat

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tuneline.bulk.lines import Mapped, Picked, parts
 from tuneline.data.similarity import Texts, numbered
 from tuneline.data.turns import Conversations, packed
 from tuneline.files import Row, dump_json
-from tuneline.jsonl import Mapped, Picked, parts
 from tuneline.recipe.documents import has_own_place
 from tuneline.rows import answer, message_text, question
 

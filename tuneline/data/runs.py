@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tuneline.jsonl import Mapped, parts
+from tuneline.bulk.lines import Mapped, parts
 
 SHINGLE = 4  # characters; short enough that a query of three words still has a dozen
 LONG = 12  # characters; a template below it cannot make texts near by itself, for what it holds is soon outweighed

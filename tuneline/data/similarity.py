@@ -17,8 +17,8 @@ from functools import lru_cache, partial
 
 import numpy as np
 
+from tuneline.bulk.lines import Mapped, parts
 from tuneline.data.runs import SHINGLE, Commons, Runs, folded
-from tuneline.jsonl import Mapped, parts
 
 PERMUTATIONS = 96  # of what is left of a text at the finest line
 COARSE = 32  # of what is left of it at the coarsest

@@ -9,10 +9,10 @@ from typing import Any
 import click
 from jsonschema import Draft202012Validator
 
+from tuneline.bulk.lines import PART, Mapped
 from tuneline.data.external import fetch_external, read_external
 from tuneline.data.inputs import read_folder, read_records
 from tuneline.files import Row
-from tuneline.jsonl import PART, Mapped
 from tuneline.recipe.form import known_fields, read_fields
 from tuneline.recipe.forms import IGNORE, read_about, read_form, rename
 from tuneline.recipe.own import Extracted

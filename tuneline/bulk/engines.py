@@ -19,8 +19,7 @@ from typing import Any
 
 import click
 
-from tuneline.jsonl import Mapped
-from tuneline.rendering.light import leave_out_torch
+from tuneline.bulk.lines import Mapped
 
 ENGINES = ("local", "ray")
 
@@ -89,6 +88,6 @@ def _opened(reference: Any) -> Callable[[Any], Any]:
     import ray
 
     os.environ["RAYON_NUM_THREADS"] = "1"  # of a tokenizer: each core has a worker of its own
-    if "torch" not in sys.modules:
-        leave_out_torch()
+    os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type] # transformers would take seconds to import it
     return ray.get(reference)
