@@ -84,8 +84,8 @@ def join_tokens(files: Iterable[bytes], path: Path) -> None:
     rest = next(tables)
     with ParquetWriter(path, rest.schema, compression="zstd", store_schema=False) as writer:
         for table in tables:
-            whole = len(rest) // ROWS_AT_ONCE * ROWS_AT_ONCE
-            writer.write_table(rest.slice(0, whole), ROWS_AT_ONCE)
+            if whole := len(rest) // ROWS_AT_ONCE * ROWS_AT_ONCE:
+                writer.write_table(rest.slice(0, whole), ROWS_AT_ONCE)
             rest = pa.concat_tables([rest.slice(whole), table]).combine_chunks()
         writer.write_table(rest, ROWS_AT_ONCE)
 
