@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -37,7 +37,8 @@ def open_engine(name: str) -> Iterator[Mapped]:
         return
     if importlib.util.find_spec("ray") is None:
         raise click.ClickException("engine: Ray is not installed; `pip install 'tuneline[ray]'`, or write local")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a warning about a later release
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # a warning about a later release
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # what is let go of late would start Ray anew
     import ray
 
     try:
@@ -65,11 +66,12 @@ def _mapped(work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
         return
     reference = ray.put(work)
     done = from_items(given, override_num_blocks=len(given)).map(partial(_work, [reference]))
-    for row in done.iter_rows():
-        made = cloudpickle.loads(row["made"])
-        if isinstance(made, click.ClickException):
-            raise made
-        yield made
+    with closing(iter(done.iter_rows())) as rows:
+        for row in rows:
+            made = cloudpickle.loads(row["made"])
+            if isinstance(made, click.ClickException):
+                raise made
+            yield made
 
 
 def _work(reference: list[Any], row: dict[str, bytes]) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ from tuneline.bulk.engines import open_engine
 HAS_RAY = importlib.util.find_spec("ray") is not None
 with_ray = pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed; `pip install 'tuneline[ray]'`")
 ROWS = 6_000  # more than a part
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # as the engine has it, before Ray is imported here
 
 
 def squared(number: int) -> int:
