@@ -28,6 +28,7 @@ BASES = "data/bases"  # where the stage `base` writes
 WHOLE, COUNT, FROM_0, ABOVE_0 = click.INT, click.IntRange(1), click.FloatRange(0), click.FloatRange(0, min_open=True)
 SHARE, TEXT, TRUTH, TEXTS = click.FloatRange(0, 1), click.STRING, click.BOOL, [click.STRING]
 Kind = click.ParamType | list[click.ParamType] | tuple[click.ParamType]  # a list of some, of any number
+ENGINE = click.Choice(["local", "ray"])
 ENTRIES = ("recipe", "base", "max-new-tokens", "quantization", "train")  # of an adapter
 TRAIN: dict[str, Kind] = {
     "learning-rate": ABOVE_0, "epochs": ABOVE_0, "batch-size": COUNT, "accumulation": COUNT, "evaluations": COUNT,
@@ -85,6 +86,8 @@ def faults(params: Any, root: Path) -> list[str]:
             found.append(f"{where} is a mapping")
         else:
             found += [f"{where}.{fault}" for fault in adapter_faults(adapter, known, root)]
+    if "engine" in params and (wrong := value_fault(params["engine"], ENGINE)):
+        found.append(f"engine: {wrong}")
     for name in (name for name in KNOBS if name in params):  # DVC itself tells a section that is not there
         found += knob_faults(name, params[name], KNOBS[name])
     return found

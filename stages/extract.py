@@ -5,13 +5,15 @@ Out: extract.jsonl, the refused rows beside it, their counts; what a reader make
 
     python -m stages.extract --recipe recipes/query_json --out data/query_json/extract.jsonl \\
         --rejects data/query_json/extract.rejects.jsonl --documents data/query_json/documents \\
-        --metrics metrics/query_json/extract.json --state .tuneline
+        --metrics metrics/query_json/extract.json --state .tuneline --engine local
 """
 
 from pathlib import Path
 
 import click
 
+from tuneline.bulk.engines import engine_option, open_engine
+from tuneline.bulk.lines import Mapped
 from tuneline.data.sources import read_files
 from tuneline.files import Clock, Row, whole_folder, write_counts, write_jsonl
 from tuneline.measuring.kinds import reader_of
@@ -22,11 +24,11 @@ from tuneline.table import show_counts
 SHOWN = 10  # kinds of refusals on the terminal; the file has all
 
 
-def extract(recipe: Path, documents: Path, state: Path) -> Extracted:
-    """By the recipe's reader.py where it has one, else the rows of the files that it names."""
+def extract(recipe: Path, documents: Path, state: Path, mapped: Mapped = map) -> Extracted:
+    """By the recipe's reader.py where it has one, in this process, else the rows of the files that it names."""
     settings = read_recipe(recipe).extract
     if not isinstance(settings, OwnExtract):
-        return read_files(recipe, settings, state)
+        return read_files(recipe, settings, state, mapped=mapped)
     reader = open_door(recipe, "reader")
     rest = read_settings(reader.Settings, recipe / "recipe.yaml", "extract", settings.rest)
     return reader.read(recipe, rest, documents, state)
@@ -63,11 +65,13 @@ def tell_refused(source: Path, refused: list[Row]) -> None:
 @click.option("--documents", type=click.Path(path_type=Path), required=True, help="Markdown, figures, fetched PDFs.")
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored folder for downloads.")
-def main(recipe: Path, out: Path, rejects: Path, documents: Path, metrics: Path, state: Path) -> None:
+@engine_option
+def main(recipe: Path, out: Path, rejects: Path, documents: Path, metrics: Path, state: Path, engine: str) -> None:
     clock = Clock("extract", recipe.name)
     source, settings = recipe / "source", read_recipe(recipe).extract
-    with whole_folder(documents) as part:
-        found = extract(recipe, part, state)
+    own = isinstance(settings, OwnExtract)
+    with open_engine("local" if own else engine) as mapped, whole_folder(documents) as part:
+        found = extract(recipe, part, state, mapped)
     rows, refused = measurable(recipe, found)
     write_jsonl(rejects, refused)
     tell_refused(source, refused)

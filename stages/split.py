@@ -16,14 +16,21 @@ Beside the sets stand a few rows of train, with which baseline shows the base wh
         --metrics metrics/query_json/split.json --held-out 0.15 --seed 0
 """
 
+import gc
 import hashlib
+import sys
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import chain
 from pathlib import Path
 
 import click
 
-from tuneline.files import Clock, Row, read_rows, say, whole_folder, write_json, write_jsonl
+from tuneline.bulk.lines import Lines, Picked
+from tuneline.files import Clock, Row, say, whole_folder, write_json, write_jsonl
 from tuneline.recipe.documents import has_own_place
 from tuneline.recipe.settings import Split, read_recipe
 from tuneline.rows import answer, content_hash, question
@@ -31,9 +38,42 @@ from tuneline.table import show_counts
 
 SETS = ("train", "valid", "test")
 SHOTS = 8  # rows that may be examples: as many as baseline.shots may ask for
+LOOKED_AT = 1000  # rows, of which these are chosen
+DROPPED = frozenset({"dropped"})
 ROWS = "The adapter's rows, then the recipe's, by whose groups the sets are made; one file where they are the same."
 Tell = Callable[[str], None]
 Shares = dict[str, float]  # of the groups, by "valid" and "test"
+Groups = dict[str, list["Standing"]]
+
+
+@dataclass(slots=True)
+class Standing:
+    """What of a row says where it stands; of many rows, it has to fit into memory."""
+
+    id: str
+    group: str
+    set: str | None
+    own: bool  # whether it has a place of its own
+    lineage: tuple[str, ...]
+    label: str  # empty where answers are no labels
+    asked: str  # hashes of the question and of the answer; empty of a row that is only text
+    reply: str
+    named: bool  # whether the group is named by the question
+
+
+def stand(row: Row, labelled: bool = False) -> Standing:
+    messages = "messages" in row
+    return Standing(
+        row["id"],
+        sys.intern(row["group"]),
+        row.get("set"),
+        has_own_place(row),
+        tuple(row.get("lineage", ())),
+        sys.intern(label(row)) if labelled else "",
+        content_hash(" ".join(question(row).split())) if messages else "",
+        content_hash(" ".join(answer(row).split()).casefold()) if messages else "",
+        messages and row["group"] == content_hash(question(row)),
+    )
 
 
 def unit_hash(seed: int, group: str) -> float:
@@ -89,7 +129,7 @@ def by_label(total: int, share: float, groups: dict[str, list[str]], labels: Cou
     return [group for label, size in sizes.items() for group in groups.get(label, ())[:size]]
 
 
-def place_groups(groups: dict[str, list[Row]], shares: Shares, seed: int, labelled: bool) -> dict[str, str]:
+def place_groups(groups: Groups, shares: Shares, seed: int, labelled: bool) -> dict[str, str]:
     """The set of each group: test has the first ones by hash, validation the next, as many as `wanted` says."""
     order = sorted(groups, key=lambda group: (unit_hash(seed, group), group))
     sizes = {group: len(rows) for group, rows in groups.items()}
@@ -109,9 +149,9 @@ def place_groups(groups: dict[str, list[Row]], shares: Shares, seed: int, labell
     return {group: places.get(group, "train") for group in order}
 
 
-def _labels_of(groups: dict[str, list[Row]]) -> dict[str, str]:
+def _labels_of(groups: Groups) -> dict[str, str]:
     """A group's label; of several, the one that fewest groups have."""
-    found = {group: {label(row) for row in rows} for group, rows in groups.items()}
+    found = {group: {row.label for row in rows} for group, rows in groups.items()}
     times = Counter(name for names in found.values() for name in names)
     return {group: min(names, key=lambda name: (times[name], name)) for group, names in found.items()}
 
@@ -124,7 +164,7 @@ def label(row: Row) -> str:
 # Groups that are one only because all their rows ask the same
 
 
-def divided(rows: list[Row], settings: Split, held_out: float, tell: Tell) -> set[str]:
+def divided(rows: Iterable[Standing], settings: Split, held_out: float, tell: Tell) -> set[str]:
     """Groups to divide by answer, as one question is asked in them again and again: an instruction.
 
     Divided is a group with rows of the source's own held-out sets, which answer the question in several ways, and
@@ -135,135 +175,143 @@ def divided(rows: list[Row], settings: Split, held_out: float, tell: Tell) -> se
     mixed = {
         group
         for group, members in groups.items()
-        if _is_instruction(group, members)
-        and len({row.get("set") for row in members}) > 1
-        and len({_reply(row) for row in members if "set" in row}) > 1
+        if _is_instruction(members)
+        and len({row.set for row in members}) > 1
+        and len({row.reply for row in members if row.set}) > 1
     }
     if mixed:
         are = "1 group with held-out rows is" if len(mixed) == 1 else f"{len(mixed)} groups with held-out rows are each"
         tell(f"{are} one question with several answers: divided by answer")
     named = {*settings.valid_groups, *settings.test_groups}
-    free = {g: m for g, m in groups.items() if g not in named and not any("set" in row for row in m)}
+    free = {g: m for g, m in groups.items() if g not in named and not any(row.set for row in m)}
     sizes = {group: len(members) for group, members in free.items()}
     total = sum(sizes.values())
     for group in sorted(free, key=lambda group: (-sizes[group], group)):
         enough = len(free) > 2 and total - sizes[group] >= held_out * total
         if not held_out or enough:
             break
-        if _is_instruction(group, free[group]):
-            many = len({_reply(row) for row in free[group]})
+        if _is_instruction(free[group]):
+            many = len({row.reply for row in free[group]})
             tell(f"{sizes[group]} of {total} rows are one question with {many} answers: divided by answer")
             mixed.add(group)
     return mixed
 
 
-def regrouped(rows: list[Row], groups: set[str]) -> list[Row]:
+def regrouped(rows: Iterable[Standing], groups: Set[str]) -> None:
     """Rows of the groups stand in a group of their own with those that answer alike."""
-    return [
-        {**row, "group": f"{row['group']}-{content_hash(_reply(row), size=8)}"} if row["group"] in groups else row
-        for row in rows
-    ]
+    for row in rows:
+        if row.group in groups:
+            row.group = sys.intern(f"{row.group}-{row.reply[:8]}")
 
 
-def _is_instruction(group: str, rows: list[Row]) -> bool:
+def _is_instruction(rows: list[Standing]) -> bool:
     """Whether the group is named by a question, most of its rows ask one, and they answer it in several ways."""
-    if any("messages" not in row for row in rows):
+    if not all(row.asked for row in rows):
         return False
-    asked = Counter(" ".join(question(row).split()) for row in rows)
-    given = group not in {content_hash(question(row)) for row in rows}
-    return not given and 2 * max(asked.values()) > len(rows) > 1 and len({_reply(row) for row in rows}) > 1
+    asked = Counter(row.asked for row in rows)
+    named = any(row.named for row in rows)
+    return named and 2 * max(asked.values()) > len(rows) > 1 and len({row.reply for row in rows}) > 1
 
 
-def _reply(row: Row) -> str:
-    return " ".join(answer(row).split()).casefold()
-
-
-def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
+def _grouped(rows: Iterable[Standing]) -> Groups:
     """Rows that have a place of their own, by group."""
     groups = defaultdict(list)
     for row in rows:
-        if has_own_place(row):
-            groups[row["group"]].append(row)
+        if row.own:
+            groups[row.group].append(row)
     return groups
 
 
 def split(
-    rows: list[Row],
+    rows: Sequence[Row],
     settings: Split,
     valid: float,
     test: float,
     seed: int,
     labelled: bool = False,
-    corpus: list[Row] | None = None,
-) -> dict[str, list[Row]]:
+    corpus: Sequence[Standing] = (),
+    divide: Set[str] = frozenset(),
+) -> dict[str, Picked]:
     """Rows by set, and under "dropped", with the reason, those that would divide a held-out group.
 
     Rows that answer about a document stand where its group does, as source rows do. Where the source
     has its own validation rows, their groups are the validation set. Dropped are source
     rows of a group that the source's own test set has, and made rows whose lineage touches a held-out
     group, or a row that an earlier stage dropped: nobody knows where that stood. `corpus`: the rows by whose groups
-    the sets are made, if there are others than these.
+    the sets are made, if there are others than these. `divide`: the groups that `divided` found.
     """
-    everything = [*(corpus or []), *rows]
-    tested = {row["group"] for row in everything if row.get("set") == "test"}
-    validated = {row["group"] for row in everything if row.get("set") == "valid"} - tested
+    seen = [stand(row, labelled) for row in rows]
+    reasons: dict[int, str] = {}  # of what is dropped, by place
+    regrouped(corpus, divide)
+    regrouped(seen, divide)
+    tested = {row.group for row in chain(corpus, seen) if row.set == "test"}
+    validated = {row.group for row in chain(corpus, seen) if row.set == "valid"} - tested
     places = dict.fromkeys(settings.valid_groups, "valid") | dict.fromkeys(settings.test_groups, "test")
     places |= dict.fromkeys(validated, "valid") | dict.fromkeys(tested, "test")
     shares = {
         "valid": 0.0 if validated or settings.valid_groups else valid,
         "test": 0.0 if tested or settings.test_groups else test,
     }
-    groups = _grouped(rows) | _grouped(corpus or [])
+    groups = _grouped(seen) | _grouped(corpus)
     free = {group: members for group, members in groups.items() if group not in places}
     places |= place_groups(free, shares, seed, labelled)
-    sets: dict[str, list[Row]] = {name: [] for name in (*SETS, "dropped")}
-    touched: dict[str, set[str]] = {}  # id → the sets that the row and its ancestors stand in
-    for row in rows:
-        if has_own_place(row):
-            name = places[row["group"]]
-            touched[row["id"]] = {name}
-            if row["group"] in tested and row.get("set") != "test":
-                sets["dropped"].append({**row, "reason": "group in test"})
+    chosen: dict[str, array] = {name: array("q") for name in (*SETS, "dropped")}
+    touched: dict[str, frozenset[str]] = {}  # id → the sets that the row and its ancestors stand in
+    alone = {name: frozenset({name}) for name in SETS}
+    for at, row in enumerate(seen):
+        if row.own:
+            name = places[row.group]
+            touched[row.id] = alone[name]
+            if row.group in tested and row.set != "test":
+                chosen["dropped"].append(at)
+                reasons[at] = "group in test"
             else:
-                sets[name].append(row)
-    for row in rows:
-        if not has_own_place(row):
-            parents = [touched.get(parent, {"dropped"}) for parent in row.get("lineage", ())]
-            touched[row["id"]] = {"train"}.union(*parents)
-            if held := sorted(touched[row["id"]] - {"train"}):
-                sets["dropped"].append({**row, "reason": f"lineage in {' and '.join(held)}"})
+                chosen[name].append(at)
+    for at, row in enumerate(seen):
+        if not row.own:
+            parents = [touched.get(parent, DROPPED) for parent in row.lineage]
+            touched[row.id] = among = alone["train"].union(*parents)
+            if held := sorted(among - alone["train"]):
+                chosen["dropped"].append(at)
+                reasons[at] = f"lineage in {' and '.join(held)}"
             else:
-                sets["train"].append(row)
-    return sets
+                chosen["train"].append(at)
+
+    def more(at: int) -> Row:
+        changed = {"group": seen[at].group} if divide else {}
+        return {**changed, "reason": reasons[at]} if at in reasons else changed
+
+    return {name: Picked(rows, chosen[name], more) for name in chosen}
 
 
-def examples(train: list[Row], seed: int, most: int = SHOTS) -> list[Row]:
-    """Rows of train to show a model before it is asked: the first ones by the hash of their question.
+def examples(train: Iterable[Row], seed: int, most: int = SHOTS) -> list[Row]:
+    """Rows of train to show a model before it is asked: among the first ones by the hash of their question.
 
     Those come first whose answer none before them has, so that of labels one of each is shown. No two are of one group,
     nor grown from one row. A row that is only text answers nothing.
     """
-    asked = [row for row in train if "messages" in row]
-    order = sorted(asked, key=lambda row: (unit_hash(seed, question(row)), row["id"]))
+    asked = (row for row in train if "messages" in row)
+    first = nsmallest(LOOKED_AT, asked, key=lambda row: (unit_hash(seed, question(row)), row["id"]))
     chosen: list[Row] = []
     kin: set[str] = set()  # groups and lineages
     said: set[str] = set()
     for new_answers in (True, False):
-        for row in order:
-            family = {f"group {row['group']}", row["id"], *row.get("lineage", ())}
-            if len(chosen) < most and not family & kin and not (new_answers and _reply(row) in said):
+        for row in first:
+            family, reply = {f"group {row['group']}", row["id"], *row.get("lineage", ())}, stand(row).reply
+            if len(chosen) < most and not family & kin and not (new_answers and reply in said):
                 chosen.append(row)
                 kin |= family
-                said.add(_reply(row))
+                said.add(reply)
     return chosen
 
 
-def missing(sets: dict[str, list[Row]], shares: Shares) -> Iterable[str]:
+def missing(sets: dict[str, Picked], shares: Shares) -> Iterable[str]:
     """What could not be done as asked, where answers are labels."""
-    labels = {name: {label(row) for row in sets[name]} for name in SETS}
-    groups = {name: {row["group"] for row in sets[name] if has_own_place(row)} for name in SETS}
+    standings = {name: [stand(row, labelled=True) for row in rows] for name, rows in sets.items()}
+    labels = {name: {row.label for row in standings[name]} for name in SETS}
+    groups = {name: {row.group for row in standings[name] if row.own} for name in SETS}
     times = Counter(
-        label_of for rows in sets.values() for label_of in {row["group"]: label(row) for row in rows}.values()
+        label_of for rows in standings.values() for label_of in {row.group: row.label for row in rows}.values()
     )
     if alone := sorted(name for name in labels["train"] - labels["test"] if times[name] == 1):
         yield f"{_listed(alone)}: one group only, it trains and is not tested"
@@ -291,11 +339,11 @@ def _listed(labels: list[str], most: int = 5) -> str:
 @click.option("--seed", type=int, required=True)
 def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_out: float, seed: int) -> None:
     clock = Clock("split", out.parent.name)
-    rows, corpus = read_rows(paths[0]), read_rows(paths[-1])
     read = read_recipe(recipe)
-    settings = read.split
+    settings, labelled = read.split, read.eval.measures == "labels"
+    rows, corpus = Lines(paths[0]), [stand(row, labelled) for row in Lines(paths[-1])]
     held_out = held_out if settings.held_out is None else settings.held_out
-    unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row["group"] for row in corpus})
+    unknown = sorted({*settings.test_groups, *settings.valid_groups} - {row.group for row in corpus})
     if unknown:
         raise click.ClickException(
             f"{recipe / 'recipe.yaml'}: split names groups that no row has: {', '.join(unknown)}"
@@ -304,11 +352,9 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
     def tell(line: str) -> None:
         say(f"{recipe.name}: {line}")
 
-    test = 0.0 if any(row.get("set") == "test" for row in corpus) else held_out / 2
-    groups = divided(corpus, settings, held_out, tell)
-    rows, corpus = regrouped(rows, groups), regrouped(corpus, groups)
-    labelled = read.eval.measures == "labels"
-    sets = split(rows, settings, held_out - test, test, seed, labelled, corpus)
+    test = 0.0 if any(row.set == "test" for row in corpus) else held_out / 2
+    divide = divided(corpus, settings, held_out, tell)
+    sets = split(rows, settings, held_out - test, test, seed, labelled, corpus, divide)
     for name in SETS:
         if not sets[name]:
             raise click.ClickException(f"no row for {name}: bring more rows, or change split in params.yaml")
@@ -331,4 +377,5 @@ def main(paths: tuple[Path, ...], recipe: Path, out: Path, metrics: Path, held_o
 
 
 if __name__ == "__main__":
+    gc.disable()  # many rows and no cycles: looking for some takes time
     main()

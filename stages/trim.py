@@ -8,17 +8,21 @@ there.
     python -m stages.trim --rows data/query_json/curate.jsonl --recipe recipes/query_json \\
         --base models/tiny --out data/query_json/trim.jsonl \\
         --drops data/query_json/trim.drops.jsonl --preamble data/query_json/preamble.json \\
-        --metrics metrics/query_json/trim.json --adapter query_json --max-tokens 2048
+        --metrics metrics/query_json/trim.json --adapter query_json --max-tokens 2048 \\
+        --engine local
 """
 
 import gc
-from itertools import chain
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
-from tuneline.files import Clock, Row, in_parts, read_rows, write_counts, write_jsonl
-from tuneline.models.base import read_base
+from tuneline.bulk.engines import engine_option, open_engine
+from tuneline.bulk.lines import PART, Lines, Picked, dumped, parts, text_writer
+from tuneline.files import Clock, Row, bar, write_counts
+from tuneline.models.base import Base, read_base
 from tuneline.recipe.settings import Trim, read_recipe
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.light import leave_out_torch
@@ -71,8 +75,7 @@ def trim(rows: list[Row], chat: Chat, max_tokens: int, settings: Trim) -> tuple[
     kept: list[Row] = []
     dropped: list[Row] = []
     cut = settings.over_long == "cut"
-    sizes = chain.from_iterable(chat.count(part, max_tokens) for part in in_parts("trim", rows))
-    for row, size in zip(rows, sizes, strict=True):
+    for row, size in zip(rows, chat.count(rows, max_tokens), strict=True):
         if token := chat.special_in(row):
             dropped.append({**row, "reason": "special token in the text", "token": token})
         elif size <= max_tokens:
@@ -82,6 +85,39 @@ def trim(rows: list[Row], chat: Chat, max_tokens: int, settings: Trim) -> tuple[
         else:
             dropped.append({**row, "reason": "over-long", "tokens": size})
     return kept, dropped
+
+
+class Trimmed(NamedTuple):
+    """A part of the rows: those kept and dropped as they stand in a file, and what there is of them."""
+
+    kept: str
+    dropped: str
+    count: int  # of those kept
+    cut: int
+    held_out: int  # of those cut
+    reasons: list[str]
+
+
+class Trimmer:
+    """`trim` of an adapter's rows among others, with the rendering; another process makes that anew."""
+
+    def __init__(self, base: Base, preamble: Preamble, adapter: str, max_tokens: int, settings: Trim) -> None:
+        self.given = base, preamble, adapter, max_tokens, settings
+        self.chat = load_chat(base, preamble)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.given
+
+    def __call__(self, rows: Iterable[Row]) -> Trimmed:
+        *_, max_tokens, settings = self.given
+        kept, dropped = trim(list(filter(self.is_own, rows)), self.chat, max_tokens, settings)
+        cut = [row for row in kept if "cut" in row]
+        reasons = [row["reason"] for row in dropped]
+        return Trimmed(dumped(kept), dumped(dropped), len(kept), len(cut), sum("set" in row for row in cut), reasons)
+
+    def is_own(self, row: Row) -> bool:
+        adapter = self.given[2]
+        return row.get("adapter", adapter) == adapter
 
 
 def recipe_preamble(recipe: Path, adapter: str) -> Preamble:
@@ -100,6 +136,7 @@ def recipe_preamble(recipe: Path, adapter: str) -> Preamble:
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--adapter", required=True, help="Rows that are another adapter's stay out.")
 @click.option("--max-tokens", type=click.IntRange(1), required=True)
+@engine_option
 def main(
     rows_path: Path,
     recipe: Path,
@@ -110,30 +147,37 @@ def main(
     metrics: Path,
     adapter: str,
     max_tokens: int,
+    engine: str,
 ) -> None:
     clock, base = Clock("trim", adapter), read_base(base_folder)
     if max_tokens > base.context:
         raise click.ClickException(f"trim.max-tokens {max_tokens} is over the {base.context} of {base_folder}")
-    rows = [row for row in read_rows(rows_path) if row.get("adapter", adapter) == adapter]
-    if not rows:
-        raise click.ClickException(
-            f"{rows_path} has no row for {adapter}; {recipe / 'recipe.yaml'} names adapters in sdg"
-        )
-    preamble = recipe_preamble(recipe, adapter)
-    chat = load_chat(base, preamble)
-    chat.check_tools(rows)
-    kept, dropped = trim(rows, chat, max_tokens, read_recipe(recipe).trim)
-    write_jsonl(drops, dropped)
-    if not kept:
-        raise click.ClickException(f"no row of {len(rows)} has room in trim.max-tokens {max_tokens}; see {drops}")
-    preamble.write(preamble_path)
-    write_jsonl(out, kept)
-    cut = [row for row in kept if "cut" in row]
-    write_counts(metrics, len(rows), len(kept), dropped, cut=len(cut))
-    held_out = sum("set" in row for row in cut)
-    of_these = {"cut to trim.max-tokens": len(cut), "cut, and held out": held_out}
-    show_counts(f"{adapter}: trim", len(rows), len(kept), dropped, of_these)
-    clock.tell(f"{len(rows):,} → {len(kept):,} rows", f"{len(cut):,} cut, {len(dropped):,} dropped")
+    rows, preamble = Lines(rows_path), recipe_preamble(recipe, adapter)
+    trimmer = Trimmer(base, preamble, adapter, max_tokens, read_recipe(recipe).trim)
+    if not trimmer.chat.takes_tools:
+        trimmer.chat.check_tools(Picked(rows, (at for at, row in enumerate(rows) if trimmer.is_own(row))))
+    found = []
+    with open_engine(engine) as mapped, text_writer(out) as keep:
+        with text_writer(drops) as drop:
+            todo = parts(rows)
+            for part in bar(f"trim, parts of {PART:,} rows", mapped(trimmer, todo), total=len(todo)):
+                keep(part.kept)
+                drop(part.dropped)
+                found.append(part._replace(kept="", dropped=""))
+            count, cut, held_out = (sum(getattr(part, name) for part in found) for name in ("count", "cut", "held_out"))
+            dropped = [{"reason": reason} for part in found for reason in part.reasons]
+            read = count + len(dropped)
+            if not read:
+                raise click.ClickException(
+                    f"{rows_path} has no row for {adapter}; {recipe / 'recipe.yaml'} names adapters in sdg"
+                )
+        if not count:
+            raise click.ClickException(f"no row of {read} has room in trim.max-tokens {max_tokens}; see {drops}")
+        preamble.write(preamble_path)
+    write_counts(metrics, read, count, dropped, cut=cut)
+    of_these = {"cut to trim.max-tokens": cut, "cut, and held out": held_out}
+    show_counts(f"{adapter}: trim", read, count, dropped, of_these)
+    clock.tell(f"{read:,} → {count:,} rows", f"{cut:,} cut, {len(dropped):,} dropped")
 
 
 if __name__ == "__main__":

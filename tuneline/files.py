@@ -24,16 +24,15 @@ Row = dict
 WIDTH = 100  # columns of a line for people
 PATIENCE = 1.0  # seconds before a bar shows
 EVERY = 10.0  # seconds from one line of a bar to the next, where stderr is a file
-PART = 5_000  # rows between two looks at a bar
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to that becomes `path` when the block ends well: written beside, synced, renamed.
 
-    Raises IsADirectoryError before the block begins where a folder stands there.
+    Raises OSError before the block begins where it cannot (check_file).
     """
-    refuse_folder(path)
+    check_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
@@ -49,9 +48,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """`whole_file` for a folder; the one that stood at `path` is replaced, and never seen half deleted.
 
-    Raises NotADirectoryError before the block begins where a file stands there.
+    Raises OSError before the block begins where it cannot (check_folder).
     """
-    refuse_file(path)
+    check_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old.part")
     if old.exists() and not path.exists():
@@ -73,16 +72,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def refuse_folder(path: Path) -> None:
-    """Raises IsADirectoryError when a folder stands where a file goes: told before the hours that fill it."""
+def check_file(path: Path) -> None:
+    """Raises OSError where no file can stand, since a folder does: told before the hours that fill it."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
-def refuse_file(path: Path) -> None:
-    """Raises NotADirectoryError when a file stands where a folder goes: told before the hours that fill it."""
+def check_folder(path: Path) -> None:
+    """Raises OSError where no folder can be put, since a file stands there, or a folder that cannot be taken away."""
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    if path.exists() and not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _sync(path: Path) -> None:
@@ -169,17 +170,18 @@ def iterate_jsonl(path: Path, fraction: Callable[[str], Any] = float) -> Iterato
     decoder = json.JSONDecoder(parse_float=fraction)
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            try:
-                row = decoder.decode(line.decode("utf-8"))
-            except ValueError as error:
-                raise _broken(path, number, f"not JSON ({error})") from None
-            if not isinstance(row, dict):
-                raise _broken(path, number, "JSON, but no row")
-            yield row
+            yield parse_row(line, decoder, f"{path}:{number}")
 
 
-def _broken(path: Path, line: int, what: str) -> click.ClickException:
-    return click.ClickException(f"{path}:{line}: {what}; make the file again with `dvc repro --force`")
+def parse_row(line: bytes, decoder: json.JSONDecoder, place: str) -> Row:
+    """Raises click.ClickException with `place`, its file and line, when it is no object of JSON."""
+    try:
+        row, what = decoder.decode(line.decode("utf-8")), "JSON, but no row"
+    except ValueError as error:
+        row, what = None, f"not JSON ({error})"
+    if not isinstance(row, dict):
+        raise click.ClickException(f"{place}: {what}; make the file again with `dvc repro --force`")
+    return row
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
@@ -242,9 +244,3 @@ def bar(label: str, each: Iterable[Any] | None = None, total: int | None = None,
     shape = "{desc}: {n_fmt} of {total_fmt}{postfix}, {elapsed} so far, {remaining} more"
     tenth = max(1, (total or 1000) // 10)
     return Lines(each, **known, delay=EVERY, mininterval=EVERY, maxinterval=1e9, miniters=tenth, bar_format=shape)
-
-
-def in_parts(label: str, rows: list[Row]) -> Iterator[list[Row]]:
-    """The rows, so many at a time, with a bar that tells how far they are."""
-    for at in bar(f"{label}, parts of {PART:,} rows", range(0, len(rows), PART)):
-        yield rows[at : at + PART]

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from tuneline.estimate import Load, choose, in_words, needs, read_shapes, ways_to_fit
-from tuneline.files import Clock, bar, refuse_file, say, whole_folder, write_json
+from tuneline.files import Clock, bar, check_folder, say, whole_folder, write_json
 from tuneline.models.adapter import WEIGHTS, Adapter, lora_config, write_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.processes import is_part, is_sharded, launch, part, rank, world_size
@@ -326,7 +326,7 @@ def training_command(
         **flags: Any,
     ) -> None:
         clock = Clock("train", out.name)
-        refuse_file(out)
+        check_folder(out)
         settings, base, preamble = Settings(**flags), read_base(base_folder), read_preamble(preamble_path)
         base.pattern(settings.target)
         if refused := [*refusals(settings), *undivided(settings)]:

@@ -14,6 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from speed.bench import MADE, make_rows, medians, options_of, small, tell
+from speed.scale import STAGES
 from speed.train import MEASURED, Bench, against_trl, write_token_files
 from tests.conftest import ENVIRONMENT, ROOT
 from tuneline.data.external import MIRROR
@@ -30,6 +31,7 @@ PRINTED = {
         *(f"{part}_{figure}" for part in ("load", "flat_out") for figure in LOAD),
     ),
     "papers": ("one_process_seconds", "seconds", "extract_speedup", "pages_per_second"),
+    "scale": tuple(f"100_{stage}_{figure}" for stage in STAGES for figure in ("seconds", "cpu_seconds", "peak_mb")),
     "sdg": ("stage_seconds", "process_seconds", "ideal_seconds", "ideal_ratio", "memory_growth_mb"),
     "serve": ("served_answers_per_second", "predictor_answers_per_second", "serve_ratio", "serve_cpu_ratio"),
     "stages": ("rows_per_second", "encode_batch_rows_per_second", "trim_format_ratio"),
@@ -42,6 +44,7 @@ KNOWN = {
     "feedback": {"load_acknowledged": 20, "load_kept": 20, "load_kept_twice": 0, "load_lost": 0, "load_errors": 0},
     "instructions": {"load_accepted": 12, "load_errors": 0, "load_handed_out_twice": 0, "flat_out_accepted": 12},
     "papers": {"papers": 1, "pages": 3},
+    "scale": {},
     "sdg": {
         "unchanged_calls": 0,
         "other_knobs_calls": 0,
@@ -75,7 +78,11 @@ def write_abstracts(folder: Path) -> list[str]:
     return ["--source", str(folder)]
 
 
-PARTS = {"instructions": ("balance", "load"), "sdg": ("speed", "kill")}  # of the whole bench, in `make test`
+PARTS = {
+    "instructions": ("balance", "load"),
+    "scale": ("curate",),
+    "sdg": ("speed", "kill"),
+}  # of the whole bench, in `make test`
 WHOLE = (*PARTS, "train")  # in `make soak`
 
 

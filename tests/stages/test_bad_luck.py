@@ -66,7 +66,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
     made = {
         "check": Stage(check.main, {"params": ROOT / "params.yaml"}, to("check", "out")),
         "extract": Stage(
-            extract.main, {"recipe": recipe, "state": root / "extract/state"},
+            extract.main, {"recipe": recipe, "state": root / "extract/state", "engine": "local"},
             to("extract", "out", "rejects", "metrics"), to("extract", "documents"),
         ),
         "sdg": Stage(
@@ -75,11 +75,14 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
             to("sdg", "out", "refused", "metrics"), more=asked,
         ),
         "curate": Stage(
-            curate.main, {"recipe": recipe, "rows": root / "sdg/out", "answers": root / "curate/state"},
+            curate.main,
+            {"recipe": recipe, "rows": root / "sdg/out", "answers": root / "curate/state", "engine": "local"},
             to("curate", "out", "drops", "metrics", "reasons"), more=asked,
         ),
         "trim": Stage(
-            trim.main, {"recipe": recipe, "rows": root / "curate/out", "base": base, "adapter": "a", "max-tokens": 400},
+            trim.main,
+            {"recipe": recipe, "rows": root / "curate/out", "base": base, "adapter": "a", "max-tokens": 400,
+             "engine": "local"},
             to("trim", "out", "drops", "metrics", "preamble"),
         ),
         "split": Stage(
@@ -89,7 +92,8 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
         ),
         "format": Stage(
             format.main,
-            {"split": root / "split/out", "base": base, "preamble": held["preamble"], "max-new-tokens": 16},
+            {"split": root / "split/out", "base": base, "preamble": held["preamble"], "max-new-tokens": 16,
+             "engine": "local"},
             to("format", "metrics"), to("format", "chat", "tokens"),
         ),
         "baseline": Stage(

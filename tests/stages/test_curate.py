@@ -243,6 +243,7 @@ def run(tmp_path: Path, rows: list[dict], section: dict[str, Any], judge: list[s
     words = ["--recipe", str(recipe), "--rows", str(tmp_path / "in.jsonl"), "--answers", str(tmp_path / "answers")]
     for name in ("out", "drops", "metrics", "reasons"):
         words += [f"--{name}", str(tmp_path / name)]
+    words += ["--engine", "local"]
     return CliRunner().invoke(main, [*words, *(judge or flags(judge_settings(provider="offline")))])
 
 
@@ -287,6 +288,7 @@ def test_a_recipe_whose_checks_are_not_there_is_one_line(tmp_path: Path) -> None
     words = ["--recipe", recipe, "--rows", tmp_path / "in.jsonl", "--answers", tmp_path / "answers"]
     for name in ("out", "drops", "metrics", "reasons"):
         words += [f"--{name}", tmp_path / name]
+    words += ["--engine", "local"]
     result = CliRunner().invoke(main, [*map(str, words), *flags(judge_settings(provider="offline"))])
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
     assert f"{recipe}/checks.py is missing" in result.output

@@ -30,7 +30,7 @@ def run(recipe: Path) -> Result:
         main,
         ["--recipe", str(recipe), "--out", str(out / "extract.jsonl"), "--rejects", str(out / "rejects.jsonl"),
          "--documents", str(out / "documents"),
-         "--metrics", str(out / "extract.json"), "--state", str(recipe / "state")],
+         "--metrics", str(out / "extract.json"), "--state", str(recipe / "state"), "--engine", "local"],
     )  # fmt: skip
 
 
@@ -351,7 +351,7 @@ def test_a_malformed_external_yaml_is_one_line(tmp_path: Path) -> None:
 def test_snips_is_read_whole(tmp_path: Path) -> None:
     recipe = tmp_path / "snips"
     recipe.symlink_to(ROOT / "recipes/snips")
-    words = ["--recipe", str(recipe), "--state", str(tmp_path / "state")]
+    words = ["--recipe", str(recipe), "--state", str(tmp_path / "state"), "--engine", "local"]
     for option in ("out", "rejects", "metrics", "documents"):
         words += [f"--{option}", str(tmp_path / option)]
     result = CliRunner().invoke(main, words)

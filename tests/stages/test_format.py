@@ -3,6 +3,7 @@
 import json
 import re
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pyarrow import parquet
 
-from stages.format import main
+from stages.format import join_tokens, main
 from tests.chat_templates import CHATML, DATE, HABITS, make_chat, make_tokenizer
 from tests.conftest import ROOT
 from tests.ending import end_line
@@ -54,7 +55,7 @@ def run(
 ) -> Result:
     words = ["--split", folder / "split", "--base", base, "--metrics", folder / "format.json"]
     words += ["--chat", folder / "chat", "--tokens", folder / "tokens", "--preamble", folder / "preamble.json"]
-    words += ["--max-new-tokens", most]
+    words += ["--max-new-tokens", most, "--engine", "local"]
     preamble.write(folder / "preamble.json")
     for name, rows in split.items():
         write_jsonl(folder / f"split/{name}.jsonl", rows)
@@ -102,6 +103,18 @@ def test_token_files_are_int32_and_of_any_length(tmp_path: Path, tiny: Chat) -> 
     assert [Tokens(one["input_ids"], one["labels"]) for one in data] == rows
 
 
+@pytest.mark.parametrize("sizes", [[1], [999, 2], [1000, 1000], [2500, 1, 1, 1800, 0, 700]])
+def test_parts_of_a_token_file_are_joined_to_the_one_of_all(tmp_path: Path, sizes: list[int]) -> None:
+    rows = [Tokens([number] * (number % 7), [IGNORED] * (number % 7)) for number in range(sum(sizes))]
+    write_tokens(tmp_path, "all", rows)
+    files = []
+    for start, size in zip(accumulate(sizes, initial=0), sizes, strict=False):
+        write_tokens(tmp_path, "part", rows[start : start + size])
+        files.append((tmp_path / "part.parquet").read_bytes())
+    join_tokens(files, tmp_path / "joined")
+    assert (tmp_path / "joined").read_bytes() == (tmp_path / "all.parquet").read_bytes()
+
+
 def test_a_token_file_says_nothing_but_the_tokens(made: Path) -> None:
     for name in ("train", "valid"):
         file = parquet.ParquetFile(made / f"tokens/{name}.parquet")
@@ -142,6 +155,7 @@ def test_another_tokenizer_or_template_is_refused(made: Path) -> None:
 def test_the_preamble_that_trim_wrote_is_needed(tmp_path: Path) -> None:
     words = ["--split", tmp_path / "split", "--base", TINY, "--chat", tmp_path / "c", "--tokens", tmp_path / "t"]
     words += ["--metrics", tmp_path / "m", "--preamble", tmp_path / "none.json", "--max-new-tokens", "auto"]
+    words += ["--engine", "local"]
     done = CliRunner().invoke(main, list(map(str, words)))
     assert (done.exit_code, done.output.count("\n")) == (1, 1)
     assert f"{tmp_path}/none.json is no preamble" in done.output

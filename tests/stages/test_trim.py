@@ -196,7 +196,7 @@ def run(tmp_path: Path, rows: list[dict], max_tokens: int = 70, base: Path = ROO
     recipe = write_recipe(tmp_path / "r", prefix=prefix, trim={"over-long": "cut"})
     (recipe / "system.md").write_text("Be brief.\n\n")
     write_jsonl(tmp_path / "rows", rows)
-    words = ["--recipe", recipe, "--base", base, "--max-tokens", max_tokens, "--adapter", "mine"]
+    words = ["--recipe", recipe, "--base", base, "--max-tokens", max_tokens, "--adapter", "mine", "--engine", "local"]
     for name in ("rows", "out", "drops", "metrics", "preamble"):
         words += [f"--{name}", tmp_path / name]
     return CliRunner().invoke(main, list(map(str, words)))

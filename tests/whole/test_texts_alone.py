@@ -44,14 +44,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     answered = {"batch_size": 4, "max_new_tokens": "auto", "test": to / "split/test.jsonl"}
     model = {"base": base, "quantization": "none", "preamble": to / "preamble.json", "schema": recipe / "schema.json"}
     stage("extract", recipe=recipe, out=to / "extract", rejects=to / "x", documents=to / "docs", metrics=to / "m",
-          state=to / "state")  # fmt: skip
+          state=to / "state", engine="local")  # fmt: skip
     stage("curate", *judge, recipe=recipe, rows=to / "extract", out=to / "curate", drops=to / "x", metrics=to / "m",
-          reasons=to / "r", answers=to / "log")  # fmt: skip
+          reasons=to / "r", answers=to / "log", engine="local")  # fmt: skip
     stage("trim", rows=to / "curate", recipe=recipe, base=base, out=to / "trim", drops=to / "x", metrics=to / "m",
-          preamble=to / "preamble.json", adapter="texts", max_tokens=512)  # fmt: skip
+          preamble=to / "preamble.json", adapter="texts", max_tokens=512, engine="local")  # fmt: skip
     stage("split", rows=to / "trim", recipe=recipe, out=to / "split", metrics=to / "m", held_out=0.3, seed=0)
     stage("format", split=to / "split", preamble=to / "preamble.json", base=base, chat=to / "chat",
-          tokens=to / "tokens", metrics=to / "m", max_new_tokens="auto")  # fmt: skip
+          tokens=to / "tokens", metrics=to / "m", max_new_tokens="auto", engine="local")  # fmt: skip
     stage(
         "baseline",
         "--no-constrain",
@@ -65,7 +65,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     knobs = FLAGS | {"epochs": 1, "evaluations": 1}
     stage("train_cuda", **knobs | model, tokens=to / "tokens", out=to / "adapter", curves=to / "curves",
-          summary=to / "s", state=to / "state")  # fmt: skip
+          summary=to / "s", state=to / "state", engine="local")  # fmt: skip
     stage("predict", "--no-constrain", backend="cuda", adapter=to / "adapter", out=to / "answers.jsonl", **answered)
     stage("eval", *judge, recipe=recipe, adapter="texts", train=to / "split/train.jsonl", test=to / "split/test.jsonl",
           baseline=to / "baseline.jsonl", tuned=to / "answers.jsonl", metrics=to / "eval.json",

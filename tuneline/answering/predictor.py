@@ -9,7 +9,7 @@ import click
 
 from tuneline.answering.constraint import schema_constraint
 from tuneline.answering.examples import fitting
-from tuneline.files import Clock, Row, bar, refuse_folder, say, write_jsonl
+from tuneline.files import Clock, Row, bar, check_file, say, write_jsonl
 from tuneline.models.adapter import Adapter, read_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import Chat, load_chat
@@ -144,7 +144,7 @@ def write_answers(
     `"examples"`, how many there were room for. Raises click.ClickException where there is no row, and
     IsADirectoryError where a folder stands at `out`.
     """
-    refuse_folder(out)
+    check_file(out)
     if not rows:
         raise click.ClickException("no test row; make them again with `dvc repro --force`")
     began, label = time.monotonic(), f"{clock.stage} {clock.name}"

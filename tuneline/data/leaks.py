@@ -1,31 +1,16 @@
 """What of a held-out row stands in another row, so that training on it would show the answer."""
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 
+from tuneline.data.corpus import Corpus
 from tuneline.data.similarity import Index, Texts, numbered
-from tuneline.data.turns import Conversations
-from tuneline.files import Row
-from tuneline.rows import answer, question
+from tuneline.data.turns import NONE
+from tuneline.rows import answer
 
+REMEMBERED = 1 << 14  # questions whose look-alikes are looked for once, though several rows have them
 Found = dict[str, str | float]  # what a drop says of the held-out row: `of`, its id, and `similarity` or `detail`
-
-
-class Corpus:
-    """Rows with what they are compared by; a list has a place for each row.
-
-    `questions`: the number of its question in `texts`; `replies`: hashes of the answers, white space and case folded,
-    the same one for all rows of plain text, which are question and answer at once. `least`: as of Texts.
-    """
-
-    def __init__(self, rows: list[Row], least: float) -> None:
-        self.rows = rows
-        self.questions, texts = numbered(_compared(rows))
-        self.texts = Texts(texts, least)
-        self.replies = [b"" if "text" in row else _digest(answer(row)) for row in rows]
-        self.conversations = Conversations(rows)
 
 
 class Leaks:
@@ -43,9 +28,9 @@ class Leaks:
         self.cut_short = 0
         self.index = Index(corpus.texts, threshold)
         self.asked: dict[int, list[int]] = defaultdict(list)  # places of held-out rows by question
-        self.said: dict[int | None, list[int]] = defaultdict(list)  # and by conversation
-        for kinds in (("test", "valid"), ("valid", None)):  # who is held out, whom they forbid
-            held_out, others = ([n for n, row in enumerate(corpus.rows) if row.get("set") == kind] for kind in kinds)
+        self.said: dict[int, list[int]] = defaultdict(list)  # and by conversation
+        for kinds in (("test", "valid"), ("valid", "")):  # who is held out, whom they forbid
+            held_out, others = ([place for place, name in enumerate(corpus.sets) if name == kind] for kind in kinds)
             for place in held_out:
                 if place not in self.found:
                     self._hold_out(place)
@@ -58,10 +43,10 @@ class Leaks:
         self.said[self.corpus.conversations.numbers[place]].append(place)
 
     def _look_through(self, places: Iterable[int]) -> None:
-        near, answers = cache(self.index.near), cache(self._answers)
-        unsure: dict[int, list[dict[bytes, int]]] = {}
+        near, answers = lru_cache(REMEMBERED)(self.index.near), cache(self._answers)
+        unsure: dict[int, list[dict[int, int]]] = {}
         for place in places:
-            adapter, reply = self.corpus.rows[place].get("adapter", ""), self.corpus.replies[place]
+            adapter, reply = self.corpus.adapters[place], self.corpus.replies[place]
             known = [(score, answers(other, adapter)) for score, other in near(self.corpus.questions[place])]
             sure = ((score, mates) for score, mates in known if len(mates) == 1 or reply in mates)
             if score_and_mates := next(sure, None):
@@ -76,38 +61,41 @@ class Leaks:
         if unsure:
             self._by_answers(unsure)
 
-    def _answers(self, number: int, adapter: str) -> dict[bytes, int]:
+    def _answers(self, number: int, adapter: int) -> dict[int, int]:
         """The different answers to a held-out question, each with the place of the first row that has it."""
-        first: dict[bytes, int] = {}
+        first: dict[int, int] = {}
         for place in self._asked_with(number, adapter):
             first.setdefault(self.corpus.replies[place], place)
         return first
 
     def shown(self, place: int) -> set[str]:
         """The ids of all held-out rows that a forbidden row would show; `found` names one of them."""
-        adapter, reply = self.corpus.rows[place].get("adapter", ""), self.corpus.replies[place]
+        adapter, reply = self.corpus.adapters[place], self.corpus.replies[place]
         mates = list(self._turn_mates(place))
         for _, other in self.index.near(self.corpus.questions[place]):
             known = self._answers(other, adapter)
             alike = (mate for mate in self._asked_with(other, adapter) if self.corpus.replies[mate] == reply)
             mates += self._asked_with(other, adapter) if len(known) == 1 else alike
-        return {str(self.found[place]["of"]), *(self.corpus.rows[mate]["id"] for mate in mates)}
+        return {str(self.found[place]["of"]), *map(self.corpus.id, mates)}
 
     def _by_turns(self, place: int) -> int | None:
         """The first held-out row that holds the row's turns or is held by it."""
         return next(self._turn_mates(place), None)
 
     def _turn_mates(self, place: int) -> Iterator[int]:
-        number, adapter = self.corpus.conversations.numbers[place], self.corpus.rows[place].get("adapter", "")
-        related = () if number is None else self.corpus.conversations.related[number]
+        number = self.corpus.conversations.numbers[place]
+        related = () if number == NONE else self.corpus.conversations.related(number)
         mates = (mate for one in related for mate in self.said.get(one, ()))
-        return (mate for mate in mates if together(adapter, self.corpus.rows[mate].get("adapter", "")))
+        return self._together(self.corpus.adapters[place], mates)
 
-    def _asked_with(self, number: int, adapter: str) -> Iterator[int]:
+    def _asked_with(self, number: int, adapter: int) -> Iterator[int]:
         """The held-out rows with that question."""
-        return (mate for mate in self.asked[number] if together(adapter, self.corpus.rows[mate].get("adapter", "")))
+        return self._together(adapter, self.asked[number])
 
-    def _by_answers(self, unsure: dict[int, list[dict[bytes, int]]]) -> None:
+    def _together(self, adapter: int, mates: Iterable[int]) -> Iterator[int]:
+        return (mate for mate in mates if together(adapter, self.corpus.adapters[mate]))
+
+    def _by_answers(self, unsure: dict[int, list[dict[int, int]]]) -> None:
         """Of rows with a held-out instruction, those with nearly one of its answers."""
         mates = sorted({mate for several in unsure.values() for known in several for mate in known.values()})
         places = [*mates, *unsure]
@@ -129,38 +117,9 @@ class Leaks:
         self.cut_short += len(index.cut_short)
 
     def _tell(self, mate: int, **how: str | float) -> Found:
-        return {"of": self.corpus.rows[mate]["id"], **how}
+        return {"of": self.corpus.id(mate), **how}
 
 
-def together(adapter: str, other: str) -> bool:
+def together(adapter: int, other: int) -> bool:
     """Whether some adapter trains on both rows: on its own, and on those that are every adapter's."""
-    return adapter == other or "" in (adapter, other)
-
-
-def _compared(rows: list[Row]) -> Iterator[str]:
-    """The questions, a system text that several rows have word for word replaced by one private character [1].
-
-    It says that they have the same one, and nothing more: ten examples under one long system prompt are not alike.
-    [1] U+E000 to U+F8FF, private use.
-    """
-    systems = Counter(message["content"] for row in rows for message in _system(row))
-    shared = (text for text, times in systems.items() if times > 1)
-    names = {text: chr(0xE000 + number % 6400) for number, text in enumerate(shared)}
-    return (question(_named(row, names)) for row in rows)
-
-
-def _system(row: Row) -> list[Row]:
-    return [message for message in row.get("messages", ()) if message["role"] == "system"]
-
-
-def _named(row: Row, names: dict[str, str]) -> Row:
-    if not _system(row):
-        return row
-    renamed = [{**one, "content": names.get(one["content"], one["content"])} for one in _system(row)]
-    return {**row, "messages": [*renamed, *(one for one in row["messages"] if one["role"] != "system")]}
-
-
-def _digest(text: str) -> bytes:
-    """Of a text whose white space and case are folded."""
-    folded = " ".join(text.split()).casefold()
-    return hashlib.blake2b(folded.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return adapter == other or 0 in (adapter, other)

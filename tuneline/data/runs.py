@@ -10,9 +10,12 @@ All of it is a pure function of the set of texts: no seed of Python's, no order,
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+
+from tuneline.bulk.lines import Mapped, parts
 
 SHINGLE = 4  # characters; short enough that a query of three words still has a dozen
 LONG = 12  # characters; a template below it cannot make texts near by itself, for what it holds is soon outweighed
@@ -23,6 +26,7 @@ CHUNK = 1 << 17  # characters that are worked on at once: what they take stays i
 CELLS = 1 << 16, 1 << 23  # at least and at most, of each row of the sketch that counts long runs
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 ÷ golden ratio
 LEVEL_BITS, HASH_BITS = 4, 44
+COUNTED = 1 << 16  # texts whose runs are counted at once: their counts are 64 MiB
 HASH = np.uint64((1 << HASH_BITS) - 1)
 
 
@@ -45,20 +49,14 @@ class Commons:
     [1] Cormode and Muthukrishnan, "An improved data stream summary: the count-min sketch and its applications", 2005.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], mapped: Mapped = map) -> None:
         self.size = len(texts)
         self.few = max(FEW, int(len(texts) ** 0.5))
         self.top = max(1, int(np.ceil(np.log2(max(1, len(texts)) / self.few))))
         wanted = 1 << (8 * sum(map(len, texts)) // self.few).bit_length()  # by chance, a cell has less than few ÷ 4
         self.counts = np.zeros((2, min(max(wanted, CELLS[0]), CELLS[1])), np.uint32)
-        for block in _blocks(texts):
-            for length in (LONG, LONGER):
-                long, valid = _long_runs(block, length)
-                # Each once a text: one that says a thing a thousand times makes no template of it.
-                keys, _ = _counted(block.owners[valid] << np.uint64(HASH_BITS) | long[valid])
-                for row, cells in zip(self.counts, self._cells(keys & HASH), strict=True):
-                    found, times = _counted(cells)
-                    row[found] += times.astype(np.uint32)
+        for counts in mapped(partial(_count, self.counts.shape), parts(texts, COUNTED)):
+            self.counts += counts
 
     def cut(self, texts: Sequence[str]) -> Iterator[Runs]:
         """The shingles of the texts with their levels, many texts at a time."""
@@ -88,7 +86,9 @@ class Commons:
     def _reach(self, block: "_Block", length: int) -> np.ndarray:
         """How many texts have the commonest run of a length that holds the shingle from each place on."""
         long, valid = _long_runs(block, length)
-        counts = np.minimum(*(row[cells] for row, cells in zip(self.counts, self._cells(long), strict=True)))
+        counts = np.minimum(
+            *(row[cells] for row, cells in zip(self.counts, _cells(long, self.counts.shape[1]), strict=True))
+        )
         counts = np.where(valid, counts, 0)
         reach, width = counts, 1
         while width <= length - SHINGLE:  # the greatest of `width` places, of twice as many in the next turn
@@ -97,11 +97,25 @@ class Commons:
             width += step
         return reach
 
-    def _cells(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A hash's cell in each row: by its lowest bits and by its highest."""
-        size = self.counts.shape[1]
-        low = hashes & np.uint64(size - 1)
-        return low.astype(np.int64), (hashes >> np.uint64(HASH_BITS + 1 - size.bit_length())).astype(np.int64)
+
+def _count(shape: tuple[int, int], texts: Sequence[str]) -> np.ndarray:
+    """How many of the texts have a long run in each cell."""
+    counts = np.zeros(shape, np.uint32)
+    for block in _blocks(texts):
+        for length in (LONG, LONGER):
+            long, valid = _long_runs(block, length)
+            # Each once a text: one that says a thing a thousand times makes no template of it.
+            keys, _ = _counted(block.owners[valid] << np.uint64(HASH_BITS) | long[valid])
+            for row, cells in zip(counts, _cells(keys & HASH, shape[1]), strict=True):
+                found, times = _counted(cells)
+                row[found] += times.astype(np.uint32)
+    return counts
+
+
+def _cells(hashes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A hash's cell in each row of so many: by its lowest bits and by its highest."""
+    low = hashes & np.uint64(size - 1)
+    return low.astype(np.int64), (hashes >> np.uint64(HASH_BITS + 1 - size.bit_length())).astype(np.int64)
 
 
 class _Block(NamedTuple):

@@ -12,12 +12,12 @@ this misses: of more than `few` copies of one text (see Commons) each with anoth
 template, and only the slips are compared.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
+from tuneline.bulk.lines import Mapped, parts
 from tuneline.data.runs import SHINGLE, Commons, Runs, folded
 
 PERMUTATIONS = 96  # of what is left of a text at the finest line
@@ -47,12 +47,12 @@ class Texts:
     `least`: the lowest similarity that will be asked for.
     """
 
-    def __init__(self, texts: Sequence[str], least: float) -> None:
+    def __init__(self, texts: Sequence[str], least: float, mapped: Mapped = map) -> None:
         self.texts = texts
-        self.commons = Commons(texts)
-        self.finest, self.signatures = self._sign()
+        self.commons = Commons(texts, mapped)
+        self.finest, self.signatures = self._sign(mapped)
         self.bands = _bands(least)
-        self.starts, self.buckets = self._buckets()
+        self.starts, self.buckets, self.sizes = self._buckets()
         mean = sum(map(len, texts)) // max(1, len(texts)) + 1
         self.runs = lru_cache(maxsize=max(CHECKED, CACHED // mean))(self._runs)
 
@@ -72,9 +72,9 @@ class Texts:
         comparable = (self.finest[others] == finest) & (finest < self.commons.top)
         return np.where(np.asarray(others) == number, 1.0, np.where(comparable, found, 0.0))
 
-    def buckets_of(self, number: int) -> list[int]:
+    def buckets_of(self, number: int) -> np.ndarray:
         """Those that another text is in, too."""
-        return self.buckets[self.starts[number] : self.starts[number + 1]].tolist()
+        return self.buckets[self.starts[number] : self.starts[number + 1]]
 
     def estimates(self, number: int, others: np.ndarray) -> np.ndarray:
         """Similarities at the finest line and at the coarsest, with standard deviations of 0.05 and 0.09 at most."""
@@ -89,39 +89,52 @@ class Texts:
         size = self.commons.top + 1
         return np.bincount(owners * size + levels, minlength=count * size).reshape(count, size).cumsum(axis=1)
 
-    def _sign(self) -> tuple[np.ndarray, np.ndarray]:
+    def _sign(self, mapped: Mapped) -> tuple[np.ndarray, np.ndarray]:
         """(the finest level that each text has anything at, the MinHashes of its shingles there and below the top)."""
         finest = np.zeros(len(self.texts), np.uint8)
         signatures = np.zeros((len(self.texts), PERMUTATIONS + COARSE), np.uint32)
         done = 0
-        for runs in self.commons.cut(self.texts):
-            part = slice(done, done + len(runs.ends))
-            starts = np.concatenate([[0], runs.ends[:-1]])
-            finest[part] = np.minimum.reduceat(runs.levels, starts)
-            own = np.repeat(finest[part], np.diff(runs.ends, prepend=0))
-            signatures[part, :PERMUTATIONS] = _min_hashes(runs, runs.levels == own, PERMUTATIONS)
-            signatures[part, PERMUTATIONS:] = _min_hashes(runs, runs.levels < max(1, self.commons.top), COARSE)
+        for levels, hashes in mapped(partial(signed, self.commons), parts(self.texts)):
+            part = slice(done, done + len(levels))
+            finest[part], signatures[part] = levels, hashes
             done = part.stop
         return finest, signatures
 
-    def _buckets(self) -> tuple[np.ndarray, np.ndarray]:
-        """(where each text's buckets start, all buckets' numbers): texts that agree in a band share one."""
+    def _buckets(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(where each text's buckets start, all buckets' numbers, how many texts each bucket has).
+
+        Texts that agree in a band share a bucket.
+        """
         count, rows = self.bands
         numbers = np.flatnonzero(self.finest < self.commons.top)
-        owners, buckets, made = [], [], 0
+        owners, buckets, sizes, made = [], [], [], 0
         factors = _factors(rows)
         for band in range(count):
             part = self.signatures[numbers, band * rows : (band + 1) * rows].astype(np.uint64)
             keys = ((part + np.uint64(1)) * factors).sum(axis=1, dtype=np.uint64) + self.finest[numbers]
-            _, found, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-            shared = sizes[found] > 1
+            _, found, times = np.unique(keys, return_inverse=True, return_counts=True)
+            several = times > 1
+            shared = several[found]
             owners.append(numbers[shared])
-            buckets.append(found[shared] + made)
-            made += len(sizes)
+            buckets.append((np.cumsum(several) - 1)[found[shared]] + made)
+            sizes.append(times[several])
+            made += len(sizes[-1])
         owner, bucket = np.concatenate(owners), np.concatenate(buckets)
         order = np.argsort(owner, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(self.texts)))])
-        return starts, bucket[order]
+        return starts, bucket[order], np.concatenate(sizes)
+
+
+def signed(commons: Commons, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(finest levels, MinHashes) of some of the texts; see Texts."""
+    levels, hashes = [], []
+    for runs in commons.cut(texts):
+        finest = np.minimum.reduceat(runs.levels, np.concatenate([[0], runs.ends[:-1]]))
+        own = np.repeat(finest, np.diff(runs.ends, prepend=0))
+        both = (runs.levels == own, PERMUTATIONS), (runs.levels < max(1, commons.top), COARSE)
+        levels.append(finest)
+        hashes.append(np.concatenate([_min_hashes(runs, chosen, count) for chosen, count in both], axis=1))
+    return np.concatenate(levels), np.concatenate(hashes)
 
 
 class Index:
@@ -132,32 +145,46 @@ class Index:
 
     def __init__(self, texts: Texts, threshold: float) -> None:
         self.texts, self.threshold = texts, threshold
-        self.members: dict[int, list[int]] = defaultdict(list)  # by bucket
-        self.added: set[int] = set()
-        self.crowded: set[int] = set()
+        most = np.minimum(texts.sizes, BUCKET)
+        self.starts = np.cumsum(most) - most  # of each bucket in `members`
+        self.members = np.zeros(most.sum(), np.int32)
+        self.counts = np.zeros(len(most), np.int32)  # of members
+        self.added = np.zeros(len(texts.texts), bool)
+        self.crowded = np.zeros(len(most), bool)
         self.cut_short: set[int] = set()
 
     def add(self, number: int) -> None:
-        if number in self.added:
+        if self.added[number]:
             return
-        self.added.add(number)
-        for bucket in self.texts.buckets_of(number):
-            if len(self.members[bucket]) < BUCKET:
-                self.members[bucket].append(number)
-            else:
-                self.crowded.add(bucket)
+        self.added[number] = True
+        buckets = self.texts.buckets_of(number)
+        if not len(buckets):
+            return
+        counts = self.counts[buckets]
+        room = counts < BUCKET
+        self.members[(self.starts[buckets] + counts)[room]] = number
+        self.counts[buckets[room]] += 1
+        self.crowded[buckets[~room]] = True
 
     def near(self, number: int, wanted: Callable[[int], bool] = lambda number: True) -> list[tuple[float, int]]:
         """(similarity, number) of each near text of those wanted, itself included, nearest first."""
         buckets = self.texts.buckets_of(number)
-        others = {number} & self.added
-        others.update(*(self.members[bucket] for bucket in buckets if bucket in self.members))
+        others = self._members_of(buckets)
+        if self.added[number]:
+            others.add(number)
         likely = self._likeliest(number, [other for other in others if wanted(other)])
         scores = self.texts.similarities(number, likely[:CHECKED]).tolist() if likely else []
         found = [(score, other) for score, other in zip(scores, likely, strict=False) if score >= self.threshold]
-        if not found and (len(likely) > CHECKED or not self.crowded.isdisjoint(buckets)):
+        if not found and (len(likely) > CHECKED or self.crowded[buckets].any()):
             self.cut_short.add(number)
         return sorted(found, key=lambda pair: (-pair[0], pair[1]))
+
+    def _members_of(self, buckets: np.ndarray) -> set[int]:
+        if not len(buckets):
+            return set()
+        starts, counts = self.starts[buckets], self.counts[buckets]
+        ends = counts.cumsum()
+        return set(self.members[np.repeat(starts - ends + counts, counts) + np.arange(ends[-1])].tolist())
 
     def _likeliest(self, number: int, others: list[int]) -> list[int]:
         if not others:
@@ -171,7 +198,8 @@ class Index:
 def numbered(texts: Iterable[str]) -> tuple[list[int], list[str]]:
     """(the number of each text among the different ones, these in the order of coming); white space is folded."""
     numbers: dict[str, int] = {}
-    found = [numbers.setdefault(" ".join(text.split()), len(numbers)) for text in texts]
+    folded = ((" ".join(text.split()), text) for text in texts)  # a text that is so already is not held twice
+    found = [numbers.setdefault(text if one == text else one, len(numbers)) for one, text in folded]
     return found, list(numbers)
 
 

@@ -1,12 +1,15 @@
 """The files that a recipe names → its rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 from jsonschema import Draft202012Validator
 
+from tuneline.bulk.lines import PART, Mapped
 from tuneline.data.external import fetch_external, read_external
 from tuneline.data.inputs import read_folder, read_records
 from tuneline.files import Row
@@ -20,17 +23,20 @@ from tuneline.rows import BadRow, make_row
 Records = Callable[[Any], Iterable[Any]]  # what one record of a file holds: records of an input form, or a BadRow
 
 
-def read_files(recipe: Path, settings: Files, state: Path, records: Records | None = None) -> Extracted:
+def read_files(
+    recipe: Path, settings: Files, state: Path, records: Records | None = None, mapped: Mapped = map
+) -> Extracted:
     """The rows of the files that the recipe names.
 
-    `records`: how a record that is no row itself is read. Raises click.ClickException when a file is not there.
+    `records`: how a record that is no row itself is read. `mapped`: as `map`, for what needs one record at a time.
+    Raises click.ClickException when a file is not there.
     """
     files = local_files(recipe / "source", state)
     missing = [name for name in (*settings.train, *settings.valid, *settings.test) if name not in files]
     if missing:
         raise click.ClickException(f"{recipe / 'source'} has no {', '.join(missing)}; correct recipe.yaml or add it")
     check = Draft202012Validator(read_schema(recipe / "source" / settings.fields)) if settings.fields else None
-    return read_named(files, settings, check, records)
+    return read_named(files, settings, check, records, mapped)
 
 
 def read_named(
@@ -38,13 +44,14 @@ def read_named(
     settings: Files,
     check: Draft202012Validator | None = None,
     records: Records | None = None,
+    mapped: Mapped = map,
 ) -> Extracted:
     """The rows of the files that the settings name, each in its set. `files`: name → file or folder."""
     listed = {**dict.fromkeys(settings.valid, "valid"), **dict.fromkeys(settings.test, "test")}
     rows, refused = [], []
     seen: dict[str, str] = {}
     for name in (*settings.train, *settings.valid, *settings.test):
-        for row in read_file(files[name], name, settings, check, records):
+        for row in read_file(files[name], name, settings, check, records, mapped):
             row = row if "reason" in row else _placed(row, listed.get(name), seen)
             (refused if "reason" in row else rows).append(row)
     return Extracted(rows, refused)
@@ -70,18 +77,31 @@ def read_file(
     settings: Files,
     check: Draft202012Validator | None = None,
     records: Records | None = None,
+    mapped: Mapped = map,
 ) -> Iterator[Row]:
     """The rows of one file or folder; a refused one is `{"reason", "detail", "file", "line"}`."""
+    found = _records_of(path, name, settings.encoding, unwrap=records is None)
+    rows_of = partial(_rows_of, settings=settings, check=check, records=records)
+    at_once = iter(lambda: list(islice(found, PART)), [])
+    for rows in (map if records else mapped)(rows_of, at_once):  # a reader's own function stays in this process
+        yield from rows
+
+
+def _rows_of(
+    found: list[tuple[str, int, Any]], settings: Files, check: Draft202012Validator | None, records: Records | None
+) -> list[Row]:
     known = known_fields(settings.form, check) if settings.form and not records else None
-    for file, line, record in _records_of(path, name, settings.encoding, unwrap=records is None):
+    rows = []
+    for file, line, record in found:
         for one in [record] if records is None or isinstance(record, ValueError) else records(record):
             try:
                 if isinstance(one, ValueError):
                     raise BadRow(str(one))
                 body = _read_own(one, settings, check, known) if settings.form else read_form(one, settings.columns)
-                yield make_row(body, file, line, **({"own_id": True} if "id" in body else {}))
+                rows.append(make_row(body, file, line, **({"own_id": True} if "id" in body else {})))
             except BadRow as reason:
-                yield _refused(str(reason), {"file": file, "line": line})
+                rows.append(_refused(str(reason), {"file": file, "line": line}))
+    return rows
 
 
 def _records_of(path: Path, name: str, encoding: str, unwrap: bool) -> Iterator[tuple[str, int, Any]]:

@@ -6,7 +6,8 @@ holds out it cannot know, nor of what a strategy writes like one of them by chan
 
 from collections.abc import Sequence
 
-from tuneline.data.leaks import Corpus, Found, Leaks
+from tuneline.data.corpus import Corpus
+from tuneline.data.leaks import Found, Leaks
 from tuneline.data.similarity import CHECKED
 from tuneline.files import Row, say
 from tuneline.measuring.report import Sides, figures_of
@@ -20,8 +21,9 @@ def contaminated(train: Sequence[Row], test: Sequence[Row], threshold: float) ->
 
     `threshold`: curate.contamination of recipe.yaml.
     """
-    rows = [*({**row, "set": "test"} for row in test), *({**row, "set": None} for row in train)]
-    leaks = Leaks(Corpus(rows, threshold), threshold)
+    rows = [*({**row, "set": "test"} for row in test), *({**row, "set": ""} for row in train)]
+    corpus = Corpus(rows, threshold, lambda row: None)  # what else is wrong with a row was seen to
+    leaks = Leaks(corpus, threshold)
     if leaks.cut_short:
         say(f"{leaks.cut_short} questions look like very many others: only {CHECKED} of the test rows were compared")
     found: dict[str, Found] = {}
@@ -30,7 +32,7 @@ def contaminated(train: Sequence[Row], test: Sequence[Row], threshold: float) ->
         for name in leaks.shown(place):
             known = found.get(name)
             if known is None or how.get("similarity", 0) > known.get("similarity", 0):
-                found[name] = {"in": rows[place]["id"], **how}
+                found[name] = {"in": corpus.id(place), **how}
     return {row["id"]: found[row["id"]] for row in test if row["id"] in found}
 
 

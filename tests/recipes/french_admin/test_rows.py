@@ -56,7 +56,7 @@ def run_stage(stage: str, folder: Path, *words: str | Path, **environment: str) 
 def generate(folder: Path, hash_seed: str) -> Path:
     """sdg's rows by the offline teacher."""
     paths = ("--out", folder / "extract", "--rejects", folder / "rejects", "--state", folder / "state")
-    paths += ("--documents", folder / "documents")
+    paths += ("--documents", folder / "documents", "--engine", "local")
     run_stage("extract", folder, *paths)
     out = folder / "sdg"
     words = ["--rows", folder / "extract", "--out", out, "--refused", folder / "refused", "--answers", folder / "log"]

@@ -46,6 +46,7 @@ def test_a_loopback_arxiv_becomes_rows(tmp_path: Path) -> None:
         said = run(tmp_path, "tuneline.cli", "papers", "refresh", "--service", arxiv.site)
         assert "source/arxiv.json: 1 papers" in said
         extract = ["--recipe", recipe, "--out", "rows", "--rejects", "rejects", "--documents", "documents"]
+        extract += ["--engine", "local"]
         run(tmp_path, "stages.extract", *extract, "--metrics", "extract.json", "--state", ".tuneline")
         assert arxiv.asked["/pdf/2501.00001v2"] == 1  # refresh had it
     paths = ["--rows", "rows", "--out", "sdg", "--refused", "refused", "--metrics", "sdg.json", "--answers", "answers"]

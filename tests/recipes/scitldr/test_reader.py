@@ -56,7 +56,7 @@ def test_the_references_travel_with_the_row_and_a_bad_record_is_told(tmp_path: P
 def test_scitldr_is_read_whole(tmp_path: Path) -> None:
     recipe = tmp_path / "scitldr"
     recipe.symlink_to(ROOT / "recipes/scitldr")
-    words = ["--recipe", str(recipe), "--state", str(tmp_path / "state")]
+    words = ["--recipe", str(recipe), "--state", str(tmp_path / "state"), "--engine", "local"]
     for option in ("out", "rejects", "metrics", "documents"):
         words += [f"--{option}", str(tmp_path / option)]
     result = CliRunner().invoke(extract, words)

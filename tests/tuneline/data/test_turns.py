@@ -3,7 +3,7 @@
 from typing import Any
 
 from tuneline.data.runs import FEW
-from tuneline.data.turns import Conversations, exchanges
+from tuneline.data.turns import NONE, Conversations, exchanges, packed
 
 
 def talk(*turns: str) -> dict[str, Any]:
@@ -13,12 +13,12 @@ def talk(*turns: str) -> dict[str, Any]:
 
 def within(*rows: dict[str, Any]) -> set[tuple[int, int]]:
     """Pairs of rows of which one holds the other."""
-    found = Conversations(rows)
+    found = Conversations(map(packed, rows))
     return {
         (a, b)
         for a, one in enumerate(found.numbers)
         for b, other in enumerate(found.numbers)
-        if a < b and one is not None and other in found.related[one]
+        if a < b and one != NONE and other in found.related(one)
     }
 
 
@@ -66,4 +66,4 @@ def test_a_greeting_ties_nothing_together_and_is_counted() -> None:
     assert len(within(talk("hi", "hello"), *few)) == FEW - 1
     many = [talk("hi", "hello", f"question {number}", "yes") for number in range(FEW + 1)]
     assert within(talk("hi", "hello"), *many) == set()
-    assert Conversations([talk("hi", "hello"), *many]).small_talk == {0}
+    assert Conversations(map(packed, [talk("hi", "hello"), *many])).small_talk == {0}
