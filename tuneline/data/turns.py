@@ -82,7 +82,7 @@ class Conversations:
         for number in np.flatnonzero((times[rarest] > 1) & (times[rarest] <= most)).tolist():
             own, start = _unpacked(sets[number]), starts[rarest[number]]
             for other in holders[start : start + times[rarest[number]]].tolist():
-                if other != number and own < _unpacked(sets[other]):
+                if len(sets[number]) < len(sets[other]) and own < _unpacked(sets[other]):
                     self._related[number].append(other)
                     self._related[other].append(number)
 
