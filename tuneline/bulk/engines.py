@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -39,6 +40,7 @@ def open_engine(name: str) -> Iterator[Mapped]:
         raise click.ClickException("engine: Ray is not installed; `pip install 'tuneline[ray]'`, or write local")
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # a warning about a later release
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # what is let go of late would start Ray anew
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of it
     import ray
 
     try:
@@ -65,7 +67,7 @@ def _mapped(work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
     if not given:
         return
     reference = ray.put(work)
-    done = from_items(given, override_num_blocks=len(given)).map(partial(_work, [reference]))
+    done = from_items(given, override_num_blocks=len(given)).map(partial(_work, Path.cwd(), [reference]))
     with closing(iter(done.iter_rows())) as rows:
         for row in rows:
             made = cloudpickle.loads(row["made"])
@@ -74,21 +76,22 @@ def _mapped(work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
             yield made
 
 
-def _work(reference: list[Any], row: dict[str, bytes]) -> dict[str, bytes]:
+def _work(folder: Path, reference: list[Any], row: dict[str, bytes]) -> dict[str, bytes]:
     """In a worker. What a user did wrong is told by the stage, as the first of its parts has it."""
     from ray import cloudpickle
 
     try:
-        made = _opened(reference[0])(cloudpickle.loads(row["part"]))
+        made = _opened(folder, reference[0])(cloudpickle.loads(row["part"]))
     except click.ClickException as error:
         made = error
     return {"made": cloudpickle.dumps(made)}
 
 
 @lru_cache(1)
-def _opened(reference: Any) -> Callable[[Any], Any]:
+def _opened(folder: Path, reference: Any) -> Callable[[Any], Any]:
     import ray
 
+    os.chdir(folder)  # whose paths the work has
     os.environ["RAYON_NUM_THREADS"] = "1"  # of a tokenizer: each core has a worker of its own
     os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type] # transformers would take seconds to import it

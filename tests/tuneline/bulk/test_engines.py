@@ -38,6 +38,10 @@ def killed_once(folder: Path, number: int) -> int:
     return number
 
 
+def here(number: int) -> str:
+    return str(Path.cwd())
+
+
 def refused(number: int) -> int:
     if number >= 5:
         raise click.ClickException(f"{number} is too many")
@@ -78,9 +82,13 @@ def mapped(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
 
 
 @with_ray
-def test_results_are_in_order_and_a_killed_worker_costs_none(mapped: Callable, tmp_path: Path) -> None:
+def test_results_are_in_order_and_a_killed_worker_costs_none(
+    mapped: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert list(mapped(squared, range(20))) == list(map(squared, range(20)))
     assert list(mapped(squared, [])) == []
+    monkeypatch.chdir(tmp_path)
+    assert list(mapped(here, range(3))) == [str(tmp_path)] * 3
     assert list(mapped(partial(killed_once, tmp_path), range(20))) == list(range(20))
     assert (tmp_path / "killed").exists()
 
