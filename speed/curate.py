@@ -102,7 +102,7 @@ def measure(folder: Path, kind: str, count: int) -> Figures:
     folder.mkdir()
     signs = write_rows(folder / "rows", kind, count)
     recipe = write_recipe(folder / "recipe")
-    options = ["--recipe", recipe, "--rows", folder / "rows", "--answers", folder / "log"]
+    options = ["--recipe", recipe, "--rows", folder / "rows", "--answers", folder / "log", "--engine", "local"]
     for name in ("out", "drops", "metrics", "reasons"):
         options += [f"--{name}", folder / name]
     command = [sys.executable, "-c", STAGE, *map(str, options), *flags(settings(provider="offline"))]

@@ -110,4 +110,4 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.jsonl").write_text('{"prompt": "a question", "response": "an answer"}\n' * 2)
     done = tuneline("new", "mine", "--from", "rows.jsonl", "--base", str(ROOT / "models/tiny"))
-    assert (done.exit_code, done.output) == (1, "Error: params.yaml: No such file or directory; it is not there\n")
+    assert (done.exit_code, done.output) == (1, "Error: params.yaml: No such file or directory\n")

@@ -65,7 +65,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     knobs = FLAGS | {"epochs": 1, "evaluations": 1}
     stage("train_cuda", **knobs | model, tokens=to / "tokens", out=to / "adapter", curves=to / "curves",
-          summary=to / "s", state=to / "state", engine="local")  # fmt: skip
+          summary=to / "s", state=to / "state")  # fmt: skip
     stage("predict", "--no-constrain", backend="cuda", adapter=to / "adapter", out=to / "answers.jsonl", **answered)
     stage("eval", *judge, recipe=recipe, adapter="texts", train=to / "split/train.jsonl", test=to / "split/test.jsonl",
           baseline=to / "baseline.jsonl", tuned=to / "answers.jsonl", metrics=to / "eval.json",

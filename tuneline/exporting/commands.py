@@ -74,12 +74,12 @@ def export(
 
 def read_test(path: Path, most: int) -> list["Row"]:
     """The first rows of a file in any form in which they come. Raises click.ClickException that names the line."""
-    from tuneline.files import iterate_jsonl
+    from tuneline.given import each_line
     from tuneline.recipe.forms import read_part
     from tuneline.rows import BadRow
 
     rows = []
-    for number, record in enumerate(islice(iterate_jsonl(path), most), 1):
+    for number, record in islice(each_line(path), most):
         try:
             rows.append(read_part(record)[0])
         except BadRow as reason:

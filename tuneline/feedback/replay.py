@@ -18,7 +18,7 @@ import click
 
 from tuneline.feedback.gate import GOOD
 from tuneline.feedback.store import Sample
-from tuneline.files import iterate_jsonl
+from tuneline.given import each_line
 from tuneline.sentences import sentences
 
 SOURCES = ("traffic_en.jsonl", "traffic_fr.jsonl")
@@ -76,7 +76,7 @@ def read_texts(folder: Path) -> list[Text]:
     for path in (folder / name for name in SOURCES):
         if not path.is_file():
             raise click.ClickException(f"{path} is not there; it is the traffic that is replayed")
-        for line, row in enumerate(iterate_jsonl(path), 1):
+        for line, row in each_line(path):
             faults = list(_faults(row))
             wrong += [f"{path}:{line}: {fault}" for fault in faults]
             if not faults:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.files import read_jsonl
+from tuneline.given import each_line
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ def read_seed_cases(path: Path | None) -> list[SeedCase]:
     if path is None:
         return []
     found, wrong = [], []
-    for number, row in enumerate(read_jsonl(path), 1):
+    for number, row in each_line(path):
         dimensions = row.get("dimensions") or {} if isinstance(row, dict) else None
         if not isinstance(dimensions, dict) or not isinstance(row.get("case_text"), str):
             wrong.append(str(number))

@@ -232,7 +232,7 @@ def test_weak_topics_are_those_with_most_bad_answers() -> None:
         *(unjudged(topic="one judged") for _ in range(5)),
         *(unjudged(topic="unjudged") for _ in range(9)),
     ]
-    _, report = evaluate(MEASURES, {"base": MIXED, "tuned": scores}, "french_admin", 20, 0)
+    _, report = evaluate(MEASURES, {"base": scores, "tuned": scores}, "french_admin", 20, 0)
     report = json.loads(json.dumps(report))
     assert weak_topics(report, 5) == {
         "three bad": {"share": 3, "why": "3 of 3 answers not good, refusal rate 1.00"},
