@@ -14,8 +14,7 @@ from typing import Any
 
 import click
 
-from tuneline.files import write_json, write_jsonl
-from tuneline.given import each_line
+from tuneline.files import read_jsonl, write_json, write_jsonl
 from tuneline.recipe.toon import encode
 from tuneline.rows import RESERVED, content_hash
 
@@ -160,7 +159,7 @@ def read_gold(path: Path) -> dict[str, Gold]:
     """
     gold: dict[str, Gold] = {}
     wrong = []
-    for number, row in each_line(path):
+    for number, row in enumerate(read_jsonl(path), 1):
         match row:
             case {"case_id": str(name), "record": dict(record), "dimensions": dict(dimensions)} if name not in gold:
                 gold[name] = Gold(record, dimensions)

@@ -361,8 +361,11 @@ def test_a_coverage_file_that_is_wrong(tmp_path: Path, change: tuple[str, str], 
 
 def test_gold_lines_of_another_form_are_named(tmp_path: Path) -> None:
     good = '{"case_id": "CAS-1", "record": {"a": 1}, "dimensions": {}}\n'
-    (tmp_path / "gold.jsonl").write_text(good + good + '{"case_id": "CAS-2"}\n' + "[]\n")
-    with pytest.raises(click.ClickException, match=r"gold.jsonl: line 2, 3, 4: needs case_id"):
+    (tmp_path / "gold.jsonl").write_text(good + good + '{"case_id": "CAS-2"}\n')
+    with pytest.raises(click.ClickException, match=r"gold.jsonl: line 2, 3: needs case_id"):
+        read_gold(tmp_path / "gold.jsonl")
+    (tmp_path / "gold.jsonl").write_text(good + "[]\n")
+    with pytest.raises(click.ClickException, match=r"gold.jsonl:2: JSON, but no row"):
         read_gold(tmp_path / "gold.jsonl")
 
 
