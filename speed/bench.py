@@ -4,8 +4,10 @@ import importlib
 import json
 import random
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,33 @@ def seconds(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+# Runs a stage and prints its seconds, its CPU seconds and its peak of memory in MiB, imports included.
+STAGE = """
+import resource, runpy, sys, time
+began, stage = time.monotonic(), sys.argv[1]
+del sys.argv[1]
+try:
+    runpy.run_module(f"stages.{stage}", run_name="__main__", alter_sys=True)
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print("MEASURED", time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)
+"""
+
+
+def run_stage(stage: str, words: Sequence[object]) -> tuple[float, float, float]:
+    """(seconds, CPU seconds, peak in MiB) of a stage in a process of its own.
+
+    Raises click.ClickException with the end of what it said when it fails.
+    """
+    command = [sys.executable, "-c", STAGE, stage, *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise click.ClickException(f"{stage}: {done.stderr[-2000:]}")
+    line = next(line for line in done.stderr.splitlines() if line.startswith("MEASURED"))
+    seconds, used, peak = map(float, line.split()[1:])
+    return seconds, used, peak
 
 
 def in_turn(ours: Callable[[], float], plain: Callable[[], float], pairs: int) -> Speeds:

@@ -10,9 +10,7 @@ made of the same few phrases, which is the worst case.
 """
 
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,19 +19,10 @@ from pathlib import Path
 import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from speed.bench import ROOT, Figures, small, tell
+from speed.bench import Figures, run_stage, small, tell
 from tests.recipe_folder import write_recipe
 from tests.teaching import flags, settings
 
-# Runs the stage and prints its CPU seconds and its peak of memory in MiB, imports included.
-STAGE = """
-import resource, runpy, sys
-try:
-    runpy.run_module("stages.curate", run_name="__main__", alter_sys=True)
-finally:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print("MEASURED", used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)
-"""
 INSTRUCTIONS = (
     "You are given a passage of a letter to the town hall. Say in one sentence what its writer wants, and name the "
     "office that is responsible; where none is, say so and explain why. Do not repeat the letter. Passage: ",
@@ -105,16 +94,13 @@ def measure(folder: Path, kind: str, count: int) -> Figures:
     options = ["--recipe", recipe, "--rows", folder / "rows", "--answers", folder / "log", "--engine", "local"]
     for name in ("out", "drops", "metrics", "reasons"):
         options += [f"--{name}", folder / name]
-    command = [sys.executable, "-c", STAGE, *map(str, options), *flags(settings(provider="offline"))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ.copy())
-    assert done.returncode == 0, done.stderr[-2000:]
-    _, seconds, peak = next(line for line in done.stderr.splitlines() if line.startswith("MEASURED")).split()
+    _, used, peak = run_stage("curate", [*options, *flags(settings(provider="offline"))])
     counts = json.loads((folder / "metrics").read_text("utf-8"))
     return {
         f"{kind}_rows": count,
         f"{kind}_characters_per_row": round(signs / count),
-        f"{kind}_cpu_seconds": round(float(seconds), 1),
-        f"{kind}_peak_mb": round(float(peak)),
+        f"{kind}_cpu_seconds": round(used, 1),
+        f"{kind}_peak_mb": round(peak),
         f"{kind}_dropped": counts["in"] - counts["out"],
     }
 

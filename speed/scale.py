@@ -13,7 +13,6 @@ function of its number, so that a smaller size is the beginning of a larger one.
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from typing import Any
 import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before speed/, where stages.py would hide `stages`
-from speed.bench import ROOT, Figures, small, tell
+from speed.bench import ROOT, Figures, run_stage, small, tell
 from tests.recipe_folder import write_recipe
 from tests.teaching import flags, settings
 from tuneline.bulk.engines import ENGINES
@@ -33,17 +32,6 @@ STAGES = ("extract", "curate", "trim", "split", "format")
 WORDS = 20_000
 SIZES = (8, 24), (1, 6)  # words of a question, of an answer
 CHECKS = {"boilerplate": ["as an ai language model", "i (cannot|can't) help"]}
-# Runs the stage and prints its seconds, its CPU seconds and its peak of memory in MiB, imports included.
-STAGE = """
-import resource, runpy, sys, time
-began, stage = time.monotonic(), sys.argv[1]
-del sys.argv[1]
-try:
-    runpy.run_module(f"stages.{stage}", run_name="__main__", alter_sys=True)
-finally:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print("MEASURED", time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)
-"""
 
 
 def words(seed: int) -> list[str]:
@@ -139,21 +127,10 @@ def options(stage: str, folder: Path, engine: str) -> list[str]:
     return told + (flags(settings(provider="offline")) if stage == "curate" else [])
 
 
-def run(stage: str, folder: Path, engine: str) -> tuple[float, float, float]:
-    """(seconds, CPU seconds, peak in MiB) of the stage in a process of its own."""
-    command = [sys.executable, "-c", STAGE, stage, *options(stage, folder, engine)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ.copy())
-    if done.returncode:
-        raise click.ClickException(f"{stage}: {done.stderr[-2000:]}")
-    line = next(line for line in done.stderr.splitlines() if line.startswith("MEASURED"))
-    seconds, used, peak = map(float, line.split()[1:])
-    return seconds, used, peak
-
-
 def measure(folder: Path, count: int, stages: Sequence[str], engine: str) -> Figures:
     figures: Figures = {}
     for stage in stages:
-        seconds, used, peak = run(stage, folder, engine)
+        seconds, used, peak = run_stage(stage, options(stage, folder, engine))
         found = {"seconds": round(seconds, 1), "cpu_seconds": round(used, 1), "peak_mb": round(peak)}
         found["rows_per_second"] = round(count / seconds)
         figures |= {f"{count}_{stage}_{name}": value for name, value in found.items()}

@@ -197,9 +197,9 @@ def curate(
     Source rows come first, so that a generated row never displaces one. A source's own test rows all stay, copies
     too: figures are only comparable on the same rows. A duplicate has the question and the answer of another row, a
     near duplicate nearly its question and its answer; rows with one question and several answers all stay, unless
-    the settings say otherwise. A near duplicate of a held-out row is no training row (see Leaks). Groups are such that
-    no split divides them: a row that is near to two groups makes them one, named as the first of them. `mapped`: as
-    `map`, for what needs one row at a time.
+    the settings say otherwise. Source rows that are near, or hold one another's turns, share a `group`, so that no
+    split divides them: a row that is near to two groups makes them one, named as the first of them. `mapped`: as `map`,
+    for what needs one row at a time.
     """
     check = partial(check_row, checks=settings.checks, wrong=wrong)
     least = min(settings.near_duplicate, settings.same_group, settings.contamination)
