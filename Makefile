@@ -54,8 +54,8 @@ CONVERTER = .venv/bin/pip install --quiet --disable-pip-version-check --require-
 
 setup: .venv/repro ## create .venv with the pinned versions
 
-repro: .venv/repro ## run what a change touches, adapter by adapter, and show base against tuned; V=1 says all that DVC does
-	@tuneline repro $(if $(V),--verbose)
+repro: .venv/repro ## run what a change touches, adapter by adapter, and show base against tuned; V=1 says all, JOBS=2 runs two at a time
+	@tuneline repro $(if $(V),--verbose) $(if $(JOBS),--jobs $(JOBS))
 
 first: .venv/repro ## the same for the first adapter of params.yaml alone: a first result
 	@tuneline repro --first $(if $(V),--verbose)

@@ -54,12 +54,14 @@ class Bench:
     steps: int
 
     def settings(self) -> Any:
+        from tuneline.backends.cuda import computed_precision
         from tuneline.processes import world_size
         from tuneline.training import Settings
 
         options = options_of("train", self.work)
         settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
-        return replace(settings, batch_size=self.batch, accumulation=1, processes=world_size())
+        precision = computed_precision(settings.precision)
+        return replace(settings, batch_size=self.batch, accumulation=1, processes=world_size(), precision=precision)
 
     def speed(self, make: Callable[..., Any]) -> float:
         """Trained tokens per second of the trainer that `make` makes."""

@@ -3,7 +3,7 @@
 With --shots, each is answered a second time, after so many training rows: what one would try before tuning.
 
     python -m stages.baseline --backend cuda --base models/tiny --quantization none \\
-        --precision bfloat16 --preamble data/query_json/preamble.json --test data/query_json/split/test.jsonl \\
+        --precision auto --preamble data/query_json/preamble.json --test data/query_json/split/test.jsonl \\
         --schema recipes/query_json/schema.json --examples data/query_json/split/shots/0.jsonl \\
         --out data/query_json/baseline.jsonl --shots 0 --batch-size 64 --max-new-tokens 192 --no-constrain
 """
@@ -24,7 +24,7 @@ from tuneline.rendering.preamble import read_preamble
 @click.option("--backend", type=click.Choice(["cuda", "mlx"]), required=True)
 @click.option("--base", "base_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--quantization", type=click.Choice(["none", "4bit"]), required=True)
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True, help="As in training.")
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), required=True, help="As in training.")
 @click.option("--preamble", "preamble_path", type=click.Path(path_type=Path), required=True)
 @click.option("--test", type=click.Path(path_type=Path), required=True)
 @click.option("--schema", type=click.Path(path_type=Path), required=True)

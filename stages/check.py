@@ -45,7 +45,7 @@ KNOBS: dict[str, dict[str, Kind]] = {  # section → knob → what the option of
         "optimizer": click.Choice(["adamw", "adamw-8bit", "paged-adamw-8bit"]),
         "weight-decay": FROM_0,
         "early-stopping": click.IntRange(0),
-        "precision": click.Choice(["float32", "bfloat16"]),
+        "precision": click.Choice(["auto", "float32", "bfloat16"]),
         "attention": click.Choice(["auto", "eager", "sdpa", "flash"]),
         "gradient-checkpointing": click.Choice(["auto", "always", "never"]),
         "report-to": click.Choice(["none", "wandb", "tensorboard"]),

@@ -8,7 +8,7 @@ killed run goes on from its last checkpoint, which lies outside the outputs.
         --out adapters/query_json --curves metrics/query_json/curves \\
         --summary metrics/query_json/training_summary.json --state .tuneline --quantization none \\
         --learning-rate 0.002 --epochs 3 --batch-size 8 --accumulation 1 --warmup 0.05 \\
-        --weight-decay 0 --evaluations 5 --precision bfloat16 --seed 0 --rank 32 --scale 2 \\
+        --weight-decay 0 --evaluations 5 --precision auto --seed 0 --rank 32 --scale 2 \\
         --dropout 0 --target linear --variant plain --schedule linear --optimizer adamw \\
         --early-stopping 0 --attention auto --gradient-checkpointing auto --report-to none --processes 1
 
@@ -28,7 +28,7 @@ from typing import Any
 
 import click
 
-from tuneline.backends.cuda import load_model, local_rank, quiet_libraries
+from tuneline.backends.cuda import computed_precision, load_model, local_rank, quiet_libraries
 from tuneline.estimate import machine_memory
 from tuneline.models.base import check_target
 from tuneline.processes import is_sharded, local_size, rank, world_size
@@ -372,7 +372,9 @@ def save_weights(weights: dict[str, Any], path: Path) -> None:
     save_file(weights, path, metadata={"format": "pt"})
 
 
-main = training_command("cuda", ("torch", "transformers", "peft", "trl"), fit, device_memory, refusals)
+main = training_command(
+    "cuda", ("torch", "transformers", "peft", "trl"), fit, device_memory, refusals, computed_precision
+)
 
 if __name__ == "__main__":
     gc.disable()  # until all is loaded: looking through thousands of modules takes a tenth of the start

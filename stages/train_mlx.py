@@ -8,7 +8,7 @@ killed run goes on from its last checkpoint, which lies outside the outputs, to 
         --out adapters/query_json --curves metrics/query_json/curves \\
         --summary metrics/query_json/training_summary.json --state .tuneline --quantization none \\
         --learning-rate 0.002 --epochs 3 --batch-size 8 --accumulation 1 --warmup 0.05 \\
-        --weight-decay 0 --evaluations 5 --precision bfloat16 --seed 0 --rank 32 --scale 2 \\
+        --weight-decay 0 --evaluations 5 --precision auto --seed 0 --rank 32 --scale 2 \\
         --dropout 0 --target linear --variant plain --schedule linear --optimizer adamw \\
         --early-stopping 0 --attention auto --gradient-checkpointing auto --report-to none --processes 1
 """
@@ -26,7 +26,7 @@ from typing import Any
 
 import click
 
-from tuneline.backends.mlx import add_lora, checkpoint_layers, load_model, peft_weights
+from tuneline.backends.mlx import add_lora, checkpoint_layers, computed_precision, load_model, peft_weights
 from tuneline.estimate import machine_memory
 from tuneline.files import whole_folder, write_json
 from tuneline.models.adapter import update_scale
@@ -239,7 +239,7 @@ def save_weights(model: Any, path: Path) -> None:
     save_file(peft_weights(model), path, metadata={"format": "pt"})
 
 
-main = training_command("mlx", ("mlx", "mlx-lm"), fit, device_memory, refusals)
+main = training_command("mlx", ("mlx", "mlx-lm"), fit, device_memory, refusals, computed_precision)
 
 if __name__ == "__main__":
     leave_out_torch()

@@ -66,11 +66,12 @@ def show(folders: tuple[Path, ...]) -> None:
 @main.command()
 @click.option("--first", is_flag=True, help="Only the first adapter of params.yaml.")
 @click.option("-v", "--verbose", is_flag=True, help="Say all that DVC says, the stages' commands too.")
-def repro(first: bool, verbose: bool) -> None:
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Stages at a time.")
+def repro(first: bool, verbose: bool, jobs: int) -> None:
     """Run what a change touches, one adapter of params.yaml after another; the table of each when it is there."""
     from tuneline.repro import reproduce
 
-    reproduce(first, verbose)
+    reproduce(first, verbose, jobs)
 
 
 @main.command()

@@ -73,7 +73,7 @@ def training_options(command: Callable) -> Callable:
         click.option("--warmup", type=share, required=True, help="Share of the steps."),
         click.option("--weight-decay", type=click.FloatRange(0), required=True),
         click.option("--evaluations", type=click.IntRange(1), required=True, help="Of the validation loss."),
-        click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True),
+        click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), required=True),
         click.option("--seed", type=int, required=True),
         click.option("--rank", type=click.IntRange(1), required=True),
         click.option("--scale", type=click.FloatRange(0, min_open=True), required=True, help="alpha ÷ rank."),
@@ -298,10 +298,12 @@ def training_command(
     fit: Callable[[Run], Fitted],
     device_memory: Callable[[], tuple[str, int]],
     refusals: Callable[[Settings], Iterable[str]],
+    precision: Callable[[str], str],
 ) -> click.Command:
     """The stage of a backend: token files → an adapter, its curves, its summary.
 
-    `fit`, the device and `refusals`, what of the settings it cannot do, are what backends differ in.
+    `fit`, the device, `refusals`, what of the settings it cannot do, and the precision that it has for a wanted one are
+    what backends differ in.
     """
 
     @click.command()
@@ -336,8 +338,10 @@ def training_command(
             left = lambda: kept(checkpoint_folder(state, out, tokens, base, settings))  # noqa: E731 # reads the base
             launch(settings.processes, f"stages.train_{backend}", own_words(), left)
             return
-        settings = replace(settings, processes=world_size())
+        settings = replace(settings, processes=world_size(), precision=precision(settings.precision))
         with part():
+            if flags["precision"] not in ("auto", settings.precision) and rank() == 0:
+                say(f"no arithmetic for {flags['precision']} on this device: {settings.precision} is taken instead")
             chat = load_chat(base)
             rows = read_tokens(tokens, chat)
             twice, needed = fit_into(*device_memory(), settings, base, rows)

@@ -199,7 +199,7 @@ AN_ADDRESS = "holds more than a place: a key comes from the environment, never f
         ("bootstrap", "samples", 1.5, "'1.5' is not a valid integer range"),
         ("bootstrap", "samples", None, "None is no integer range"),
         ("bootstrap", "seed", True, "True is no integer"),
-        ("fit", "precision", "float16", "'float16' is not one of 'float32', 'bfloat16'"),
+        ("fit", "precision", "float16", "'float16' is not one of 'auto', 'float32', 'bfloat16'"),
         ("lora", "dropout", 1.2, "1.2 is not in the range 0<=x<=1"),
         ("lora", "scale", float("nan"), "nan is no number"),
         ("lora", "scale", float("inf"), "inf is no number"),

@@ -107,6 +107,28 @@ def whole(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_a_cpu_trains_in_float32_by_itself(work: Path, whole: Path, tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("a card has bfloat16")
+    adapter = train(work, tmp_path, precision="auto")
+    assert (adapter / WEIGHTS).read_bytes() == (whole / "adapter" / WEIGHTS).read_bytes()  # that was told float32
+    assert read_adapter(adapter).precision == "float32"
+
+
+def test_bfloat16_is_what_the_device_can_do_or_another_is_said_and_kept(
+    work: Path, whole: Path, tmp_path: Path
+) -> None:
+    """A CPU without its arithmetic would take a hundred times as long."""
+    done = CliRunner().invoke(main, command(work, tmp_path, precision="bfloat16"), catch_exceptions=False)
+    taken = read_adapter(tmp_path / "adapter").precision
+    instead = "no arithmetic for bfloat16 on this device: float32 is taken instead"
+    assert (taken == "float32") == (instead in done.stderr)
+    same = (tmp_path / "adapter" / WEIGHTS).read_bytes() == (whole / "adapter" / WEIGHTS).read_bytes()
+    assert same == (taken == "float32")
+
+
 def test_the_adapter_is_peft_and_the_summary_says_what_was_trained(work: Path, whole: Path) -> None:
     import torch
 
@@ -431,7 +453,7 @@ def test_memory_that_ends_is_told_with_the_knobs(work: Path, tmp_path: Path) -> 
         (run.checkpoints / "checkpoint-7").mkdir(parents=True)
         return torch.empty(2**50)
 
-    stage = training_command("cuda", ("torch",), fit, lambda: ("cpu", 10**12), lambda _: [])
+    stage = training_command("cuda", ("torch",), fit, lambda: ("cpu", 10**12), lambda _: [], str)
     done = CliRunner().invoke(stage, command(work, tmp_path))
     assert done.exit_code == 1
     said = done.output.splitlines()[-1]

@@ -1,15 +1,23 @@
 """`tuneline repro`: the order of the stages, and what is said, in a project of DVC whose stages are one-liners."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import click
+import psutil
 import pytest
 import yaml
 from dvc.repo import Repo
 
+from tests.conftest import ROOT
 from tuneline.repro import reproduce
+from tuneline.stage_runs import card_shares
 
 SAID = "echo ran ${{DVC_STAGE}} >&2"
 ROWS = {"cmd": f"cp source/${{item}} rows/${{item}} && {SAID}", "deps": ["source/${item}"], "outs": ["rows/${item}"]}
@@ -128,3 +136,115 @@ def test_no_adapter_is_no_fault(project: Path, capfd: pytest.CaptureFixture[str]
     (project / "params.yaml").write_text("adapters: {}\n", encoding="utf-8")
     reproduce(first=False, verbose=False)
     assert ran(capfd.readouterr().err) == ["rows@first", "rows@second", "rows@spare", "rows@third"]
+
+
+MEET = "touch at_work/${item} && until [ -e at_work/second ] && [ -e at_work/first ]; do sleep 0.05; done"
+
+
+def change(project: Path, stage: str, **to: object) -> None:
+    """Of a stage of dvc.yaml, what is said of it."""
+    stages = yaml.safe_load((project / "dvc.yaml").read_text("utf-8"))
+    stages["stages"][stage]["do"].update(to)
+    (project / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False), encoding="utf-8")
+
+
+def command(project: Path, stage: str) -> str:
+    return yaml.safe_load((project / "dvc.yaml").read_text("utf-8"))["stages"][stage]["do"]["cmd"]
+
+
+def test_two_jobs_work_at_a_time_and_leave_the_lock_that_one_leaves(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reproduce(first=False, verbose=False)
+    assert sorted(ran(capfd.readouterr().err)) == sorted(EVERYTHING)
+    kept = (project / "dvc.lock").read_text("utf-8")
+    for name in ("dvc.lock", ".dvc/cache", ".dvc/tmp", "rows", "metrics"):
+        path = project / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (project / "at_work").mkdir()
+    change(project, "rows", cmd=f"{MEET} && {command(project, 'rows')}")  # neither ends before the other has begun
+    reproduce(first=False, verbose=False, jobs=2)
+    out, err = capfd.readouterr()
+    assert sorted(ran(err)) == sorted(EVERYTHING)
+    assert [line for line in err.splitlines() if not line.startswith("ran ")] == []
+    lock = yaml.safe_load((project / "dvc.lock").read_text("utf-8"))["stages"]
+    before = yaml.safe_load(kept)["stages"]
+    assert {name: stage.get("outs") for name, stage in lock.items()} == {
+        name: stage.get("outs") for name, stage in before.items()
+    }
+    with Repo() as repo:
+        assert repo.reproduce() == []
+    reproduce(first=False, verbose=False, jobs=2)
+    out, err = capfd.readouterr()
+    assert err == "7 of 7 stages unchanged\n"
+    assert sorted(titles(out)) == sorted(ADAPTERS)
+
+
+def test_a_job_that_fails_lets_the_other_end_and_none_begin(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (project / "at_work").mkdir()
+    (project / "source/first").unlink()
+    (project / "source/first").mkdir()
+    slow = "if [ ${item} = second ]; then until [ -e at_work/failed ]; do sleep 0.05; done; fi"
+    fails = f"{{ {command(project, 'rows')}; }} || {{ touch at_work/failed; exit 3; }}"
+    change(project, "rows", cmd=f"{slow}; {fails}")
+    with pytest.raises(click.ClickException) as failed:
+        reproduce(first=False, verbose=False, jobs=2)
+    assert failed.value.message == "rows@first failed (exited with 3): the reason stands above"
+    err = capfd.readouterr().err
+    assert "rows@first failed; rows@second goes on to its end" in err
+    assert ran(err) == ["rows@second"]
+    with Repo() as repo:
+        assert repo.status("rows@second") == {}  # it is in the lock
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_sigterm_ends_the_command_at_work_and_begins_no_other(project: Path, jobs: str) -> None:
+    (project / "at_work").mkdir()
+    change(project, "rows", cmd="touch at_work/${item} && sleep 300 && touch rows/${item} rows/${item}.drops")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "tuneline.cli", "repro", "--jobs", jobs]
+    with subprocess.Popen(words, cwd=project, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while len(list((project / "at_work").iterdir())) < int(jobs):
+            assert process.poll() is None
+            time.sleep(0.05)
+        theirs = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "(exited with -15): the reason stands above" in said or "(exited with 143)" in said
+    assert "Traceback" not in said
+    assert len(list((project / "at_work").iterdir())) == int(jobs)
+    assert not psutil.wait_procs(theirs, timeout=30)[1]
+
+
+def test_workers_end_with_a_parent_that_was_killed(project: Path) -> None:
+    (project / "at_work").mkdir()
+    change(project, "rows", cmd="touch at_work/${item} && sleep 300 && touch rows/${item} rows/${item}.drops")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "tuneline.cli", "repro", "--jobs", "2"]
+    with subprocess.Popen(words, cwd=project, env=environment, stderr=subprocess.DEVNULL) as process:
+        while len(list((project / "at_work").iterdir())) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        theirs = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    asleep = [child for child in theirs if child.is_running() and "sleep" in child.name()]
+    for child in asleep:
+        child.kill()
+    assert not psutil.wait_procs(theirs, timeout=30)[1]
+
+
+@pytest.mark.parametrize(
+    ("cards", "jobs", "shares"),
+    [
+        ("", 2, [None, None]),
+        ("0,1,2,3", 2, ["0,2", "1,3"]),
+        ("4,7", 3, ["4", "7", "4"]),
+        ("GPU-a,GPU-b", 2, ["GPU-a", "GPU-b"]),
+    ],
+)
+def test_each_job_has_its_share_of_the_cards(
+    monkeypatch: pytest.MonkeyPatch, cards: str, jobs: int, shares: list[str | None]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", cards)
+    assert card_shares(jobs) == shares

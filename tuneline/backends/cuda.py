@@ -31,7 +31,7 @@ def load_model(
     base: Base, quantization: str, precision: str = "float32", attention: str = "auto", device: str | None = None
 ) -> Any:
     """The base on `device`, if none is named on this process's own. 4bit is NF4, its scales in 8 bits, with bfloat16
-    arithmetic, on CUDA and on the CPU.
+    arithmetic where the device has it, on CUDA and on the CPU.
 
     Raises click.ClickException when the class is unknown, or a weight is missing, left over or of another shape:
     the layer would be a random one.
@@ -46,7 +46,7 @@ def load_model(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_compute_dtype=getattr(torch, computed_precision("bfloat16")),
         )
     device = device or (f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu")
     try:
@@ -67,12 +67,29 @@ def load_model(
     return model.eval()
 
 
+def computed_precision(wanted: str) -> str:
+    """What the device trains in: `auto` is bfloat16 on a card, float32 on a CPU, where a sum of bfloat16 depends on the
+    number of threads. bfloat16 is float32 on a device that has no arithmetic for it.
+
+    A CPU without, such as one with AVX2 alone, has torch take number by number: 1 to 17 GFLOP/s on two cores of an AMD
+    EPYC, where float32 has 118. A card without takes a way through float32.
+    """
+    import torch
+
+    card = torch.cuda.is_available()
+    if wanted == "float32" or (wanted == "auto" and not card):
+        return "float32"
+    mkldnn = torch.backends.mkldnn.is_available() and torch.ops.mkldnn
+    able = torch.cuda.is_bf16_supported(False) if card else mkldnn and mkldnn._is_mkldnn_bf16_supported()
+    return "bfloat16" if able else "float32"
+
+
 def answering_precision(trained: str) -> str:
     """That of training on a GPU. On a CPU float32: there bfloat16 wins little, and an answer would depend on the rows
     that share its batch (of 155 answers of an adapter of models/tiny, 7 did)."""
     import torch
 
-    return trained if torch.cuda.is_available() else "float32"
+    return computed_precision(trained) if torch.cuda.is_available() else "float32"
 
 
 def local_rank() -> int:

@@ -39,11 +39,18 @@ def load_model(base: Base, quantization: str, precision: str = "float32") -> Any
     return model.eval()
 
 
+def computed_precision(wanted: str) -> str:
+    """What the device trains in: `auto` is bfloat16 on Apple's GPU, float32 on a CPU."""
+    if wanted != "auto":
+        return wanted
+    return answering_precision("bfloat16")
+
+
 def answering_precision(trained: str) -> str:
     """That of training on Apple's GPU, float32 on a CPU, which is no slower with it."""
     import mlx.core as mx
 
-    return "float32" if mx.default_device() == mx.cpu else trained
+    return "float32" if mx.default_device() == mx.cpu else computed_precision(trained)
 
 
 def mlx_config(folder: Path) -> dict[str, Any]:

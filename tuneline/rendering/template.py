@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import click
 import jinja2
 import jinja2.ext
+import jinja2.filters
 import jinja2.meta
 import jinja2.nodes
 import jinja2.sandbox
@@ -34,7 +35,10 @@ WRONG = (
 # What of text makes longer text: how long at most, by the name of a method and, in another order, of a filter.
 GROWS: dict[str, Callable[..., int]] = {
     "replace": lambda text, old, new, *_: len(text) + text.count(old) * len(new),
-    "join": lambda by, parts: len(parts) * len(by),  # the parts are there already
+    "join": lambda by, parts: len(parts) * len(by) + _length(parts),  # which may be one text many times
+    "wordwrap": lambda text, width=79, *by: len(text) // max(width, 1) * _length([text for text in by if text]),
+    **dict.fromkeys(("batch", "slice"), lambda parts, count, *_: count),
+    "tojson": lambda value, *indent: _length(value) * (1 + sum(by for by in indent if isinstance(by, int))),
     **dict.fromkeys(("center", "ljust", "rjust", "zfill"), lambda text, width=0, *_: width),
     "expandtabs": lambda text, size=8: text.count("\t") * size,
     "indent": lambda text, by=4, *_: (text.count("\n") + 1) * (by if isinstance(by, int) else len(by)),
@@ -66,7 +70,7 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
             size = left.bit_length() * right
         elif operator == "*" and (hasattr(left, "__len__") or hasattr(right, "__len__")):
-            size = math.prod(len(side) if hasattr(side, "__len__") else side for side in (left, right))
+            size = math.prod(_length(side) if hasattr(side, "__len__") else side for side in (left, right))
         elif operator == "%" and isinstance(left, str):
             size = GROWS["format"](left)
         _bound(size, operator)
@@ -88,7 +92,8 @@ class Template:
         self.source = source
         env = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols])
         env.filters |= {"tojson": _to_json, "in_limits": _in_limits, "in_size": _in_size}
-        env.filters |= {name: _bounded(name, env.filters[name]) for name in ("replace", "center", "indent", "format")}
+        env.filters |= {name: _bounded(name, env.filters[name]) for name in GROWS if name in env.filters}
+        env.filters["join"] = _join
         env.globals |= {"raise_exception": _raise, "strftime_now": date.strftime}
         del env.globals["lipsum"]  # of any length, and another one each time
         try:
@@ -146,9 +151,22 @@ def _in_size_of(node: jinja2.nodes.Expr | None, line: int | None = None) -> jinj
 
 def _in_size(value: Any) -> Any:
     """What a variable is given: text that grows, grows through one."""
-    if hasattr(value, "__len__"):
-        _bound(len(value), "a variable")
+    _bound(_length(value), "a variable")
     return value
+
+
+def _length(value: Any) -> int:
+    """Of a text, or of all that a list, tuple or mapping holds, as often as it stands there; no more than SIZE is
+    counted."""
+    size, left = 0, [value]
+    while left and size <= SIZE:
+        one = left.pop()
+        size += len(one) if hasattr(one, "__len__") else 1
+        if isinstance(one, Mapping):
+            left += one.values()
+        elif isinstance(one, (list, tuple)):
+            left += one
+    return size
 
 
 def _bounded(name: str, make: Callable) -> Callable:
@@ -157,7 +175,8 @@ def _bounded(name: str, make: Callable) -> Callable:
 
     @functools.wraps(make)  # and with it what jinja2 gives it
     def bounded(*args: Any, **kwargs: Any) -> Any:
-        _bound(_sized(GROWS[name], str(args[first]), *args[first + 1 :], *kwargs.values()), name)
+        of = args[first] if hasattr(args[first], "__len__") else str(args[first])
+        _bound(_sized(GROWS[name], of, *args[first + 1 :], *kwargs.values()), name)
         return make(*args, **kwargs)
 
     return bounded
@@ -169,6 +188,16 @@ def _sized(grows: Callable[..., int], *args: Any) -> int:
         return grows(*args)
     except (TypeError, AttributeError):
         return 0
+
+
+@jinja2.pass_eval_context
+def _join(context: Any, value: Any, by: str = "", attribute: Any = None) -> str:
+    """As jinja2's."""
+    parts = list(value)
+    if attribute is not None:
+        parts = list(map(jinja2.filters.make_attrgetter(context.environment, attribute), parts))
+    _bound(_sized(GROWS["join"], by, parts), "join")
+    return jinja2.filters.do_join(context, parts, by)
 
 
 def _bound(size: int, what: str) -> None:

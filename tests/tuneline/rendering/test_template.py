@@ -65,6 +65,23 @@ LONG = "{% for a in range(90000) %}{% for b in range(90000) %}x{% endfor %}{% en
             )
         ),
         ("{% macro f(x, n) %}{{ f(x ~ x, n - 1) if n else x }}{% endmacro %}{{ f('x', 60) }}", "a variable makes more"),
+        *(
+            (f"{{% set s = 'x' * 1000000 %}}{{{{ {step} }}}}", "makes more than it may")
+            for step in (
+                "([s] * 1000) | join",
+                "''.join([s] * 1000)",
+                "[1, 2, 3] | join(s * 9)",
+                "[{'a': s * 4}, {'a': s * 4}, {'a': s * 4}] | join(attribute='a')",
+                "('a ' * 1000) | wordwrap(1, wrapstring=s)",
+                "([s] * 1000) | string",
+                "([s] * 1000) ~ ''",
+                "[[s]] * 1000",
+                "([1] * 1000) | tojson(indent=100000)",
+                "[1] | batch(10 ** 10, 'x') | list",
+                "[1] | slice(10 ** 10) | list",
+            )
+        ),
+        ("{% set n = namespace(x='x') %}{% for a in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}", "a variable"),
         ("{{ 'x'.ljust(10 ** 10) }}{{ 'x' | indent(width=10 ** 12, first=true) }}", "ljust makes more"),
         ("{{ 'x'.center(10 ** 12) }}{{ 'x'.zfill(10 ** 12) }}", "center makes more than it may"),
         ("{{ 'x' | center(10 ** 12) }}", "center makes more than it may"),
