@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -365,7 +365,9 @@ def training_command(
             curves_folder.mkdir(parents=True, exist_ok=True)
             fitted.curves.write(curves_folder)
             written = write_summary(summary, fitted.curves, rows, fitted.trainable, packages)
-            shutil.rmtree(checkpoints.parent, ignore_errors=True)
+            shutil.rmtree(checkpoints, ignore_errors=True)
+            with suppress(OSError):  # those of another run, which is stopped or at work
+                checkpoints.parent.rmdir()
             early = " (ended early)" if written["steps"] < run.plan.steps else ""
             best = f"valid loss {written['valid_loss']:.4f} at step {written['best_step']:,}"
             clock.tell(f"{written['rows']:,} rows, {written['steps']:,} steps", best + early)

@@ -107,6 +107,14 @@ def whole(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_the_checkpoints_of_another_run_stay(work: Path, tmp_path: Path) -> None:
+    """Of the same adapter with other knobs: it was stopped and may go on, or is an experiment at work."""
+    other = tmp_path / "state" / "checkpoints" / "adapter" / "0123456789abcdef" / "checkpoint-3"
+    other.mkdir(parents=True)
+    train(work, tmp_path, epochs=0.1)
+    assert list(other.parent.parent.glob("*/*")) == [other]
+
+
 def test_a_cpu_trains_in_float32_by_itself(work: Path, whole: Path, tmp_path: Path) -> None:
     import torch
 
