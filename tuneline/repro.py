@@ -7,6 +7,7 @@ comes), how many of them run at a time, and what is said: a line a stage, which 
 import logging
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ def reproduce(first: bool, verbose: bool, jobs: int = 1) -> None:
                 turns = Turns(repo, first)
             with Here(repo, verbose) if jobs == 1 else Workers(repo, verbose, jobs) as runner:
                 turns.take(runner, end)
+    except BrokenProcessPool:
+        killed = f"a process was killed, perhaps for memory: {jobs} stages at a time want it together"
+        raise click.ClickException(f"{killed}; what has ended is kept, and the next run goes on") from None
     except DvcException:
         logging.getLogger("dvc").exception("")  # as DVC's own command tells it
         raise click.exceptions.Exit(255) from None
@@ -60,31 +64,20 @@ class Turns:
     def take(self, runner: Runner, end: End) -> None:
         """Each stage when those that it needs have had their turn, and the table of an adapter when it is there.
 
-        After one that fails none begins; its error is raised when those at work have ended.
+        Raises the error of one that fails; the runner sees to those at work.
         """
         waiting = list(self.order)
         at_work: dict[Future[Turn], Stage] = {}
         had: dict[Stage, Turn] = {}
-        failed: BaseException | None = None
         while waiting or at_work:
-            while len(at_work) < runner.jobs and not failed and (stage := self._next(waiting, had)):
+            while len(at_work) < runner.jobs and (stage := self._next(waiting, had)):
                 end.check()
                 waiting.remove(stage)
                 at_work[runner.start(stage)] = stage
-            if not at_work:
-                break
             for future in wait(at_work, return_when=FIRST_COMPLETED).done:
                 stage = at_work.pop(future)
-                if error := future.exception():
-                    failed = failed or error
-                    if at_work:
-                        others = ", ".join(stage.addressing for stage in at_work.values())
-                        click.echo(f"{stage.addressing} failed; {others} goes on to its end", err=True)
-                else:
-                    had[stage] = future.result()
-                    self._show(stage, had[stage])
-        if failed:
-            raise failed
+                had[stage] = future.result()
+                self._show(stage, had[stage])
         show_crosses(self.adapters.values())
         if unchanged := sum(not turn.ran for turn in had.values()):
             click.echo(f"{unchanged} of {len(had)} stages unchanged", err=True)

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -179,17 +180,21 @@ class Workers:
         given = spawn.SimpleQueue()
         for job, cards in enumerate(card_shares(jobs)):
             given.put(shares(job, jobs, cards))
-        self.jobs = jobs
+        self.jobs, self.turns = jobs, dict[str, Future[Turn]]()
         self.pool = ProcessPoolExecutor(jobs, spawn, _Worker.begin, (repo.root_dir, verbose, given))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *_: Any) -> None:
+        lost = lambda turn: isinstance(turn.exception(), BrokenProcessPool)  # noqa: E731 # its command may go on
+        if at_work := [name for name, turn in self.turns.items() if not turn.done() or lost(turn)]:
+            click.echo(f"waiting for what is at work: {', '.join(at_work)}", err=True)
         self.pool.shutdown()
 
     def start(self, stage: "Stage") -> "Future[Turn]":
-        return self.pool.submit(_Worker.run, stage.addressing)
+        turn = self.turns[stage.addressing] = self.pool.submit(_Worker.run, stage.addressing)
+        return turn
 
 
 def shares(job: int, jobs: int, cards: str | None) -> dict[str, str]:
