@@ -1,0 +1,162 @@
+"""The tables of the documentation that metrics/ has the figures of, written between their marks.
+
+    python docs/make_figures.py
+
+A table stands between `<!-- figures: NAME -->` and `<!-- end -->`; a test holds them equal to metrics/.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/benchmarks.md")
+MARKED = re.compile(r"(<!-- figures: ([\w ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+Column = tuple[str, Callable[[str], str]]  # its title, and what stands there for a measure
+
+
+def table(left: str, columns: Sequence[Column], rows: dict[str, str]) -> str:
+    """`rows`: label → measure."""
+    lines = [[left, *(title for title, _ in columns)], ["---", *("---:" for _ in columns)]]
+    lines += [[label, *(cell(measure) for _, cell in columns)] for label, measure in rows.items()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def read(root: Path, adapter: str, name: str) -> Any:
+    return json.loads((root / "metrics" / adapter / name).read_text("utf-8"))
+
+
+def shown(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def side(root: Path, adapter: str, which: str, interval: bool = False, digits: int = 3) -> Callable[[str], str]:
+    """A column of base or tuned, with its interval if wanted."""
+    figures = read(root, adapter, "eval.json")[which]
+    intervals = read(root, adapter, "report.json")["intervals"][which]
+
+    def cell(measure: str) -> str:
+        ends = f" [{', '.join(shown(end, digits) for end in intervals[measure])}]" if interval else ""
+        return shown(figures[measure], digits) + ends
+
+    return cell
+
+
+def group(root: Path, adapter: str, by: str, which: str) -> Callable[[str], str]:
+    """A column of one group of the test rows, tuned."""
+    figures = read(root, adapter, "report.json")[f"per_{by}"]["tuned"][which]
+    return lambda measure: shown(figures[measure])
+
+
+def query_json(root: Path) -> str:
+    wanted = {"json_valid": "≥ 0.98", "schema_valid": "≥ 0.97", "intent_accuracy": "≥ 0.90", "slot_f1": "≥ 0.70"}
+    columns = [
+        ("tiny, base", side(root, "query_json", "base")),
+        ("tiny, tuned", side(root, "query_json", "tuned", True)),
+    ]
+    columns += [("SmolLM2, base", side(root, "query_json_smollm2", "base"))]
+    columns += [("SmolLM2, tuned", side(root, "query_json_smollm2", "tuned", True))]
+    columns += [("wanted of tiny", lambda measure: wanted.get(measure, ""))]
+    rows = {"JSON valid": "json_valid", "schema valid": "schema_valid", "intent accuracy": "intent_accuracy"}
+    return table("measure", columns, {**rows, "slot F1": "slot_f1", "exact match": "exact_match"})
+
+
+def two_bases(root: Path) -> str:
+    measures = {"intent": "intent_accuracy", "slot F1": "slot_f1", "exact match": "exact_match"}
+    bases = {
+        "`models/tiny`, by `make repro` | 5.6 M": "query_json",
+        "SmolLM2-135M-Instruct, as by `make real` | 135 M": "query_json_smollm2",
+    }
+    lines = ["| base | parameters | " + " | ".join(measures) + " |", "|---|---:|---:|---:|---:|"]
+    for base, adapter in bases.items():
+        cells = [
+            [side(root, adapter, which, digits=2)(one) for which in ("base", "tuned")] for one in measures.values()
+        ]
+        lines.append(f"| {base} | " + " | ".join(" → ".join(pair) for pair in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def french_admin(root: Path) -> str:
+    columns = [(name, side(root, "french_admin", name)) for name in ("base", "tuned")]
+    columns += [(f"tuned, {name}", group(root, "french_admin", "transfer", name)) for name in ("far", "near")]
+    rows = {
+        "score, 0 to 10": "score",
+        "law, 0 to 10": "law",
+        "completeness, 0 to 10": "completeness",
+        "conduct": "conduct",
+        "share good": "good_share",
+        "right behaviour": "behavior_accuracy",
+        "asks for every missing fact, and in the right way": "clarification_accuracy",
+        "missing facts asked for": "facts_asked",
+        "needless questions an answer": "needless_asked",
+        "refuses, or is no language": "refusal_rate",
+        "invents a figure": "hallucination_rate",
+    }
+    return table("measure", columns, rows)
+
+
+READERS = ("eli5", "intuitive", "executive")
+
+
+def papers(root: Path) -> str:
+    columns = [
+        (f"{name} {which}", side(root, name, which, digits=2)) for name in READERS for which in ("base", "tuned")
+    ]
+    rows = {
+        "rule kept, share of checks": "rule",
+        "every check holds": "rule_kept",
+        "all parts there": "fields_present",
+        "no forbidden word": "no_forbidden_word",
+        "reading grade": "reading_grade",
+        "score, 0 to 10": "score",
+        "share good": "good_share",
+    }
+    return table("measure", columns, rows)
+
+
+def rules(root: Path) -> str:
+    """Whose rule the answers keep."""
+    figures = {name: read(root, name, "eval.json") for name in READERS}
+    lines = ["| answers of | eli5's rule | intuitive's | executive's |", "|---|---:|---:|---:|"]
+    for name in READERS:
+        for label, which in ((f"base, asked as {name}", "base"), (name, "tuned")):
+            lines.append(
+                f"| {label} | " + " | ".join(shown(figures[name][which][f"by_{by}"], 2) for by in READERS) + " |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def succession(root: Path) -> str:
+    columns = [(name, side(root, "succession", name)) for name in ("base", "tuned")]
+    columns += [("tuned, hand-written", group(root, "succession", "origin", "project"))]
+    columns += [("tuned, of the small writer", group(root, "succession", "origin", "written"))]
+    names = ("parses", "schema_valid", "coherent", "without_alert", "field_precision", "field_recall", "field_f1")
+    names += ("exact_match", "hard_left_out")
+    return table("measure", columns, {name.replace("_", " "): name for name in names})
+
+
+TABLES = {
+    "query_json": query_json,
+    "two bases": two_bases,
+    "french_admin": french_admin,
+    "papers": papers,
+    "rules of papers": rules,
+    "succession": succession,
+}
+
+
+def written(page: str, root: Path) -> str:
+    """A page's text with its tables as metrics/ has them."""
+    return MARKED.sub(lambda found: found[1] + TABLES[found[2]](root), page)
+
+
+def main() -> None:
+    for name in PAGES:
+        path = ROOT / name
+        path.write_text(written(path.read_text("utf-8"), ROOT), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
