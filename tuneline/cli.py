@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import click
@@ -188,14 +189,13 @@ def new(name: str, source: Path, columns: tuple[str, ...], base: str) -> None:
 @click.argument("adapter")
 def doctor(adapter: str) -> None:
     """Look at the rows of ADAPTER as they would be trained, and at all that can be wrong with them without a model."""
-    from tempfile import TemporaryDirectory
-
     from tuneline.starting.doctor import examine, show_rows, summary
 
-    with TemporaryDirectory() as folder:
-        base = examine(Path(), adapter, Path(folder))
-        for line in (*show_rows(Path(folder), adapter, base), "", *summary(Path(folder), adapter)):
-            click.echo(line)
+    folder = Path(".tuneline/doctor", adapter)  # stays where there is a fault, which names a file in it
+    base = examine(Path(), adapter, folder)
+    for line in (*show_rows(folder, adapter, base), "", *summary(folder, adapter)):
+        click.echo(line)
+    rmtree(folder)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""An adapter's rows looked at without a model: its stages run into a folder that goes again, and three rows shown."""
+"""An adapter's rows looked at without a model: its stages run into a folder beside, and three rows are shown."""
 
 import importlib
 import json
@@ -26,12 +26,15 @@ OPENED, CLOSED = "⟦", "⟧"
 def examine(root: Path, adapter: str, folder: Path) -> Path:
     """Runs check, and extract to format, of an adapter, with all that they write below `folder`; its base's folder.
 
-    No strategy is asked for rows. Raises click.ClickException with the first fault, as the stage tells it.
+    What stood there goes. No strategy is asked for rows. Raises click.ClickException with the first fault, as the
+    stage tells it.
     """
     commands = stage_commands(root)
     if f"format@{adapter}" not in commands:
         known = ", ".join(sorted(name.split("@")[1] for name in commands if name.startswith("format@")))
         raise click.ClickException(f"params.yaml has no adapter {adapter}; it has {known}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     recipe = option(commands[f"trim@{adapter}"], "--recipe").name
     os.environ.setdefault("DVC_ROOT", str(root))
     run(commands["check"], folder)
