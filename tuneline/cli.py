@@ -167,8 +167,9 @@ def predict(adapters, input_path, constrain, today, batch_size, max_new_tokens, 
 @click.argument("name")
 @click.option("--from", "source", type=click.Path(exists=True, path_type=Path), required=True, help="A file or folder.")
 @click.option("--column", "columns", multiple=True, metavar="OWN=KEY", help="What a column is; `ignore`: it may go.")
+@click.option("--encoding", default="detect", show_default=True, help="Of texts, where the guess is wrong: cp932, say.")
 @click.option("--base", default="models/tiny", show_default=True, help="The folder of a base model.")
-def new(name: str, source: Path, columns: tuple[str, ...], base: str) -> None:
+def new(name: str, source: Path, columns: tuple[str, ...], encoding: str, base: str) -> None:
     """Write the smallest recipe NAME that works for the rows of a file, and its adapter; tell what they are."""
     from tuneline.starting.new import make_recipe
 
@@ -178,7 +179,7 @@ def new(name: str, source: Path, columns: tuple[str, ...], base: str) -> None:
         if not equals:
             raise click.ClickException(f"--column {column}: not OWN=KEY, such as --column question=prompt")
         told[own] = key
-    for line in make_recipe(Path(), name, source, told, base):
+    for line in make_recipe(Path(), name, source, told, base, encoding):
         click.echo(line)
     click.echo(
         f"next: say in recipes/{name}/system.md what the model is for; tuneline doctor {name}; dvc repro eval@{name}"

@@ -1,5 +1,6 @@
 """The files that a recipe names → its rows."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -124,6 +125,14 @@ def _read_own(record: Any, settings: Files, check: Draft202012Validator | None, 
             raise BadRow(f"the form has no place for {keys}; name it there or in fields, or as `{IGNORE}` in columns")
     body = read_fields(record, settings.form, check)
     return {**body, **read_about(dict(record))}
+
+
+def kinds_of(refused: Iterable[Row]) -> list[tuple[int, Row]]:
+    """(how many, the first of them) of each kind of refusal; those of one kind differ in numbers alone."""
+    kinds: dict[str, list[Row]] = {}
+    for row in refused:
+        kinds.setdefault(re.sub(r"\d+", "0", row["detail"]), []).append(row)
+    return [(len(rows), rows[0]) for rows in kinds.values()]
 
 
 def _refused(detail: str, source: Row) -> Row:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tuneline.data.inputs import read_folder, read_records
+from tuneline.data.inputs import DETECT, read_folder, read_records
 from tuneline.data.language import language_of
 from tuneline.files import Row, dump_json
 from tuneline.recipe.forms import ANSWERED, ASKED, IGNORE, KEYS, read_part
@@ -114,9 +114,10 @@ def duplicates(rows: Sequence[Row]) -> tuple[int, int]:
 # Columns that are no form's
 
 
-def read_sample(path: Path, most: int = 1000) -> list[dict[str, Any]]:
+def read_sample(path: Path, encoding: str = DETECT, most: int = 1000) -> list[dict[str, Any]]:
     """The first records that are objects. Raises click.ClickException when there is none."""
-    records = ((line, record) for _, line, record in read_folder(path)) if path.is_dir() else read_records(path)
+    is_folder = path.is_dir()
+    records = (one[1:] for one in read_folder(path, encoding)) if is_folder else read_records(path, encoding)
     found = []
     for _, record in records:
         if isinstance(record, dict):

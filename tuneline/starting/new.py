@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 
-from tuneline.data.sources import read_named
+from tuneline.data.inputs import DETECT
+from tuneline.data.sources import kinds_of, read_named
 from tuneline.files import whole_file, whole_folder, write_json
 from tuneline.recipe.forms import IGNORE, KEYS
 from tuneline.recipe.own import Extracted
@@ -38,6 +39,7 @@ from tuneline.starting.look import (
 BASE = "models/tiny"
 LONG = 40  # characters of a column's name, from which on it may be a row's text
 NAME = re.compile("[a-z0-9][a-z0-9_-]*")
+MOST_KINDS = 5  # of refusals that are told
 STEPS, BATCH, MOST_EPOCHS = 400, 8, 10  # steps to aim at: a few minutes of two cores on the embedded base
 
 RECIPE = """\
@@ -46,7 +48,7 @@ extract:
   kind: rows # any input form
   train: {train} # files of source/
   test: [] # none of its own: rows that say so by `split`, else by hash, in the shares of params.yaml
-{columns}  max-reject-share: {reject:g}
+{columns}{encoding}  max-reject-share: {reject:g}
 
 prefix: {{}} # adapter → what stands before each question, in training as in predict
 
@@ -68,7 +70,9 @@ eval:
 {measures}"""
 
 
-def make_recipe(root: Path, name: str, source: Path, columns: Mapping[str, str], base: str) -> list[str]:
+def make_recipe(
+    root: Path, name: str, source: Path, columns: Mapping[str, str], base: str, encoding: str = DETECT
+) -> list[str]:
     """Writes `recipes/<name>` and its adapter; lines that tell what was seen.
 
     Raises click.ClickException when the name is taken or none, or the rows cannot be read.
@@ -86,10 +90,13 @@ def make_recipe(root: Path, name: str, source: Path, columns: Mapping[str, str],
     yaml, known = read_params(params)
     if name in (known.get("adapters") or {}):
         raise click.ClickException(f"{params} has an adapter {name} already; choose another name")
-    found = read_source(source, columns, ("tuneline", "new", name, *(() if base == BASE else ("--base", base))))
+    command = ["tuneline", "new", name]
+    command += [] if base == BASE else ["--base", base]
+    command += [] if encoding == DETECT else ["--encoding", encoding]
+    found = read_source(source, columns, encoding, command)
     measures = choose_measures(found.rows)
     with whole_folder(recipe) as part:
-        fill_recipe(part, source, columns, found, measures)
+        fill_recipe(part, source, columns, encoding, found, measures)
     known["recipes"] += [] if name in known["recipes"] else [name]
     known["adapters"] = known.get("adapters") or {}
     known["adapters"][name] = adapter_entry(name, base, len(found.rows))
@@ -99,17 +106,17 @@ def make_recipe(root: Path, name: str, source: Path, columns: Mapping[str, str],
     return [*seen, f"wrote recipes/{name} and the adapter {name} of params.yaml"]
 
 
-def read_source(source: Path, columns: Mapping[str, str], command: Sequence[str]) -> Extracted:
+def read_source(source: Path, columns: Mapping[str, str], encoding: str, command: Sequence[str]) -> Extracted:
     """The rows of a file or folder. Raises click.ClickException with `command` completed where too few can be used."""
-    found = read_rows_of(source, columns)
+    found = read_rows_of(source, columns, encoding)
     if not are_enough(found):
-        raise click.ClickException(why_not(source, found, columns, command))
+        raise click.ClickException(why_not(source, found, columns, encoding, command))
     return found
 
 
-def read_rows_of(source: Path, columns: Mapping[str, str]) -> Extracted:
+def read_rows_of(source: Path, columns: Mapping[str, str], encoding: str) -> Extracted:
     name = source.resolve().name
-    settings = Extract(kind="rows", train=[name], test=[], max_reject_share=1, columns=dict(columns))
+    settings = Extract(kind="rows", train=[name], test=[], max_reject_share=1, columns=dict(columns), encoding=encoding)
     return read_named({name: source}, settings)
 
 
@@ -117,7 +124,14 @@ def are_enough(found: Extracted) -> bool:
     return bool(found.rows) and len(found.refused) <= FEW * (len(found.rows) + len(found.refused))
 
 
-def fill_recipe(recipe: Path, source: Path, columns: Mapping[str, str], found: Extracted, measures: Measures) -> None:
+def fill_recipe(
+    recipe: Path,
+    source: Path,
+    columns: Mapping[str, str],
+    encoding: str,
+    found: Extracted,
+    measures: Measures,
+) -> None:
     """The files of a recipe, in a folder that is there."""
     name = source.resolve().name
     (recipe / "source").mkdir()
@@ -128,6 +142,7 @@ def fill_recipe(recipe: Path, source: Path, columns: Mapping[str, str], found: E
     text = RECIPE.format(
         train=json.dumps([name], ensure_ascii=False),
         columns=f"  columns: {json.dumps(dict(columns), ensure_ascii=False)}\n" if columns else "",
+        encoding="" if encoding == DETECT else f"  encoding: {json.dumps(encoding)}\n",
         reject=FEW if found.refused else 0,
         measures="".join(f"  {key}: {json.dumps(value)}\n" for key, value in measures.section.items()),
     )
@@ -136,29 +151,39 @@ def fill_recipe(recipe: Path, source: Path, columns: Mapping[str, str], found: E
     write_json(recipe / "schema.json", schema_of([answer(row) for row in found.rows]))
 
 
-def why_not(source: Path, found: Extracted, columns: Mapping[str, str], command: Sequence[str]) -> str:
+def why_not(source: Path, found: Extracted, columns: Mapping[str, str], encoding: str, command: Sequence[str]) -> str:
     """The commonest reason why no recipe can be made, and the command that would make one."""
-    reasons = Counter(row["detail"] for row in found.refused)
-    if not reasons:
+    if not found.refused:
         return f"{source} has no row"
-    reason, count = reasons.most_common(1)[0]
-    first = next(row for row in found.refused if row["detail"] == reason)
+    reasons = told_reasons(found)
     total = len(found.rows) + len(found.refused)
     lines = [f"{len(found.refused)} of {total} rows of {source} cannot be used"]
-    lines += [*wrapped(f"{count} of them, the first at {first['file']}:{first['line']}: {reason}")]
-    if not ("extract.columns" in reason or "no known form" in reason):
-        return "\n".join(lines)
+    for reason in reasons:
+        lines += wrapped(reason)
+    if not ("extract.columns" in reasons[0] or "no known form" in reasons[0]):
+        return "\n".join([*lines, f"correct {source}, or take them out: {FEW:.0%} of the rows may be refused"])
     with redirect_stderr(StringIO()):  # what can be said of the file is said already
-        records = read_sample(source)
+        records = read_sample(source, encoding)
         told = suggest_columns(records, columns)
-        works = are_enough(read_rows_of(source, told))
-    lines += ["its columns:", *describe_columns(records)]
+        works = are_enough(read_rows_of(source, told, encoding))
+    lines += ["its columns:", *describe_columns(records)] if any(records) else []
     if any(len(key) > LONG for key in records[0]):
         lines.append("  if these are no names, the file has no header: write a line of names above it")
     if works:
         words = [*command, "--from", str(source), *(f"--column={key}={value}" for key, value in told.items())]
         lines += ["say what they are, for example:", *whole_command(words)]
+    else:
+        lines += wrapped("rows of another kind: write them in one of the forms, or give the recipe a reader.py")
     return "\n".join([*lines, *wrapped(f"a column is one of {', '.join(KEYS)}, or {IGNORE}")])
+
+
+def told_reasons(found: Extracted) -> list[str]:
+    """The commonest kinds of refusals, each with where the first is."""
+    kinds = sorted(kinds_of(found.refused), key=lambda kind: -kind[0])
+    return [
+        f"{count} of them, the first at {row['file']}:{row['line']}: {row['detail']}"
+        for count, row in kinds[:MOST_KINDS]
+    ]
 
 
 def wrapped(text: str, indent: str = "  ") -> list[str]:
@@ -181,9 +206,8 @@ def describe(source: Path, found: Extracted, why: str) -> list[str]:
     turns = Counter("text" if "text" in row else len(row["messages"]) for row in rows)
     again, several = duplicates(rows)
     lines = [f"{len(rows)} rows of {source}, {len(found.refused)} refused"]
-    if found.refused:
-        reason, count = Counter(row["detail"] for row in found.refused).most_common(1)[0]
-        lines += told("refused", f"{count} of them: {reason}")
+    for reason in told_reasons(found):
+        lines += told("refused", reason)
     if turns["text"]:
         lines += told("form", f"{turns['text']} texts without a question")
     if asked := {size: count for size, count in turns.items() if size != "text"}:

@@ -200,8 +200,48 @@ def test_a_few_refused_rows_are_told_and_let_pass(root: Path) -> None:
     rows = [{"text": text, "label": queue} for _, text, queue in TICKETS]
     done = new("mine", "--from", write_lines(root / "a.jsonl", *rows, {"text": "one more", "label": ""}))
     assert "40 rows of a.jsonl, 1 refused" in done.output.replace(f"{root}/", "")
-    assert "  refused     1 of them: 'label' is empty" in done.output
+    assert "  refused     1 of them, the first at a.jsonl:41: 'label' is empty" in done.output
     assert section(root, "mine", "extract")["max-reject-share"] == 0.05
+
+
+def test_refused_rows_are_told_by_kind_place_and_way_out(root: Path) -> None:
+    rows = [{"text": text, "label": queue} for _, text, queue in TICKETS]
+    lines = "".join(json.dumps(row) + ("," if at % 2 else "") + "\n" for at, row in enumerate(rows))
+    (root / "a.jsonl").write_text('{"text": "one more", "label": ""}\n' + lines)
+    done = new("mine", "--from", "a.jsonl")
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        "Error: 21 of 41 rows of a.jsonl cannot be used",
+        "20 of them, the first at a.jsonl:3: not JSON: Extra data (column 89: ',')",
+        "1 of them, the first at a.jsonl:1: 'label' is empty",
+        "correct a.jsonl, or take them out: 5% of the rows may be refused",
+    ]
+
+
+def test_rows_in_no_form_get_the_way_out(root: Path) -> None:
+    done = new("mine", "--from", write_lines(root / "a.jsonl", *({"said": [{"n": n}]} for n in range(9))))
+    assert "rows of another kind: write them in one of the forms, or give the recipe a reader.py" in done.output
+    assert "for example" not in done.output
+
+
+def test_the_encoding_may_be_told_and_stays(root: Path) -> None:
+    rows = "".join(f"注文番号{n}はどこですか;確認します {n}\n" for n in range(20))
+    for header, code in (("prompt;response\n", 0), ("frage;antwort\n", 1)):
+        (root / "a.csv").write_bytes((header + rows).encode("cp932"))
+        done = new("mine", "--from", "a.csv", "--encoding", "cp932")
+        assert done.exit_code == code, done.output
+        if code:
+            shown = done.output.split("for example:\n")[1]
+            assert shown.split()[:5] == ["tuneline", "new", "mine", "--encoding", "cp932"]
+        else:
+            recipe = root / "recipes/mine"
+            first = read_files(recipe, read_recipe(recipe).extract, root).rows[0]
+            assert first["messages"][0]["content"] == "注文番号0はどこですか"
+            recipe.rename(root / "taken")
+            (root / "params.yaml").write_text(PARAMS)
+    assert (
+        "correct `encoding` in recipe.yaml, or --encoding" in new("mine", "--from", "a.csv", "--encoding", "x").output
+    )
 
 
 def test_a_folder_of_hugging_face(root: Path) -> None:
