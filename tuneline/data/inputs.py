@@ -54,7 +54,7 @@ LISTS = ("data", "rows")  # names of a list of rows that say nothing of them
 PARTED = 0.5  # of those lines, from which on a delimiter parts them
 MOST_WORDS = 3  # of a name of a column that is the only one; more are a text
 MOST_ROWS = 1000  # by which a header is told from a row
-NOT_ROWS = re.compile(r"(dataset_infos?|dataset_dict|state|README.*|LICEN[CS]E.*)(\.\w+)?", re.IGNORECASE)
+NOT_ROWS = re.compile(r"(dataset_infos?|dataset_dict|state)\.json|(README|LICEN[CS]E)(\.(md|txt|rst))?", re.IGNORECASE)
 Records = Iterator[tuple[int, Any]]
 
 
@@ -83,7 +83,10 @@ def read_folder(folder: Path, encoding: str = DETECT, unwrap: bool = True) -> It
     A record is of the set that its file's or folder's name begins with, where one does. Raises click.ClickException
     where there is no data file.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _may_have_rows(path, folder)]
+    found = [path for path in sorted(folder.rglob("*")) if _may_have_rows(path, folder)]
+    if link := next((path for path in found if path.is_symlink() and not path.is_file()), None):
+        raise click.ClickException(f"{link} is a link to {'a folder' if link.is_dir() else 'nothing'}; put files there")
+    files = [path for path in found if path.is_file()]
     if not files:
         raise click.ClickException(f"{folder} has no file of rows")
     for path in files:
@@ -373,6 +376,7 @@ class _Dialect:
     delimiter: str
     quote: str = '"'
     quoting: int = csv.QUOTE_MINIMAL
+    spaced: bool = False  # a space may stand before a quote
 
     def reader(self, text: str) -> Any:
         # Strict, since a quote that is never closed would swallow the rows after it.
@@ -381,15 +385,20 @@ class _Dialect:
             delimiter=self.delimiter,
             quotechar=self.quote,
             quoting=self.quoting,
+            skipinitialspace=self.spaced,
             strict=True,
         )
 
     def is_whole(self, text: str) -> bool:
+        return self.rows(text) is not None
+
+    def rows(self, text: str) -> list[list[str]] | None:
+        """Those that are not empty; None where they are not all as wide."""
         try:
-            rows = list(self.reader(text))
+            rows = [row for row in self.reader(text) if row]
         except csv.Error:
-            return False
-        return all(len(row) == len(rows[0]) for row in rows if row)
+            return None
+        return rows if all(len(row) == len(rows[0]) for row in rows) else None
 
 
 def _read_table(path: Path, text: str) -> Records:
@@ -411,7 +420,13 @@ def _read_table(path: Path, text: str) -> Records:
 def _dialect(text: str, delimiter: str) -> _Dialect:
     """CSV's own, unless only another way to quote gives every row the header's columns."""
     usual, bare, single = _Dialect(delimiter), _Dialect(delimiter, quoting=csv.QUOTE_NONE), _Dialect(delimiter, "'")
-    if usual.is_whole(text):
+    spaced = _Dialect(delimiter, spaced=True)
+    rows = usual.rows(text)
+    if rows is not None and not all(any(cell.startswith(' "') for cell in row) for row in rows[1:]):
+        return usual
+    if spaced.is_whole(text):
+        return spaced
+    if rows is not None:
         return usual
     if bare.is_whole(text):  # where tabs part, a quote may be a quote; elsewhere it is one that is never closed
         return bare if delimiter == "\t" else usual

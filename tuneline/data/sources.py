@@ -66,7 +66,10 @@ def _placed(row: Row, listed: str | None, seen: dict[str, str]) -> Row:
     if listed and said and said != listed:
         return _refused(f"its split is {said!r}, and recipe.yaml lists the file under {listed}", source)
     if own and row["id"] in seen:
-        return _refused(f"the id {row['id']!r} stands at {seen[row['id']]} already", source)
+        where = seen[row["id"]]
+        return _refused(
+            f"the id {row['id']!r} stands at {where} already; `ignore` ids in extract.columns, or correct them", source
+        )
     seen.setdefault(row["id"], where)
     chosen = listed or said
     return row if chosen in (None, "train") else {**row, "set": chosen}
@@ -131,7 +134,7 @@ def kinds_of(refused: Iterable[Row]) -> list[tuple[int, Row]]:
     """(how many, the first of them) of each kind of refusal; those of one kind differ in numbers alone."""
     kinds: dict[str, list[Row]] = {}
     for row in refused:
-        kinds.setdefault(re.sub(r"\d+", "0", row["detail"]), []).append(row)
+        kinds.setdefault(re.sub(r"0x[0-9A-F]+|\d+", "0", row["detail"]), []).append(row)
     return [(len(rows), rows[0]) for rows in kinds.values()]
 
 

@@ -14,7 +14,7 @@ import click
 from tuneline.data.inputs import DETECT, read_folder, read_records
 from tuneline.data.language import language_of
 from tuneline.files import Row, dump_json
-from tuneline.recipe.forms import ANSWERED, ASKED, IGNORE, KEYS, read_part
+from tuneline.recipe.forms import ANSWERED, ASKED, IGNORE, KEYS, SETS, read_part
 from tuneline.rows import BadRow, answer, question
 
 SAMPLE = 300  # rows whose language is told
@@ -135,7 +135,7 @@ def suggest_columns(records: Sequence[Mapping[str, Any]], told: Mapping[str, str
     Names tell first, then values. A key that seldom holds something is not in it: its rows are refused rather than
     shortened.
     """
-    columns = {**name_columns(_keys(records)), **(told or {})}
+    columns = {**name_columns(_keys(records)), **_unfit(records), **(told or {})}
     columns |= _guess_pair(records, columns)
     for key, holding in _left(records, columns).items():
         if holding > FEW * len(records):
@@ -151,6 +151,14 @@ def name_columns(keys: Sequence[str]) -> dict[str, str]:
     if {"chosen", "rejected"} <= set(keys):
         found |= {"chosen": "response", "rejected": IGNORE}
     return found
+
+
+def _unfit(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """`id` and `split` that may go, since rows would be refused for what stands there."""
+    held = ([record[key] for record in records if record.get(key) not in (None, "")] for key in ("id", "split"))
+    ids, splits = (list(map(_shown, values)) for values in held)
+    twice = len(set(ids)) < len(ids)
+    return ({"id": IGNORE} if twice else {}) | ({"split": IGNORE} if {*map(str.lower, splits)} - {*SETS} else {})
 
 
 def _guess_pair(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, str]:

@@ -88,7 +88,8 @@ def make_recipe(
     if not (root / base / "base.yaml").is_file():
         raise click.ClickException(f"there is no {base}/base.yaml; see models/tiny")
     yaml, known = read_params(params)
-    if name in (known.get("adapters") or {}):
+    known["recipes"], known["adapters"] = known.get("recipes") or [], known.get("adapters") or {}
+    if name in known["adapters"]:
         raise click.ClickException(f"{params} has an adapter {name} already; choose another name")
     command = ["tuneline", "new", name]
     command += [] if base == BASE else ["--base", base]
@@ -98,7 +99,6 @@ def make_recipe(
     with whole_folder(recipe) as part:
         fill_recipe(part, source, columns, encoding, found, measures)
     known["recipes"] += [] if name in known["recipes"] else [name]
-    known["adapters"] = known.get("adapters") or {}
     known["adapters"][name] = adapter_entry(name, base, len(found.rows))
     with whole_file(params) as part:
         yaml.dump(known, part)
@@ -212,7 +212,7 @@ def describe(source: Path, found: Extracted, why: str) -> list[str]:
         lines += told("form", f"{turns['text']} texts without a question")
     if asked := {size: count for size, count in turns.items() if size != "text"}:
         lines += told("form", ", ".join(f"{n} rows of {size} messages" for size, n in sorted(asked.items())[:5]))
-    if len(sets) > 1:
+    if set(sets) != {"train"}:
         lines += told("sets", ", ".join(f"{name} {count}" for name, count in sets.items()))
     if labels := labels_of([answer(row) for row in rows]):
         lines += told("labels", ", ".join(labels[:8]) + (", …" if len(labels) > 8 else ""))

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuneline.data.inputs import read_records, read_text
+from tuneline.data.inputs import read_folder, read_records, read_text
 from tuneline.data.sources import read_file
 from tuneline.recipe.forms import FORMS, read_form
 from tuneline.recipe.settings import Extract
@@ -557,6 +557,14 @@ def test_single_quotes_quote_where_only_they_part_the_rows(tmp_path: Path) -> No
     assert records(tmp_path, "text;label\n'one';a\n")[0]["text"] == "'one'"
 
 
+def test_a_space_may_stand_before_a_quote(tmp_path: Path) -> None:
+    pairs = [{"prompt": "one, two", "response": "a"}, {"prompt": "three", "response": "b, c"}]
+    for header in ("prompt, response", '"prompt", "response"'):
+        assert records(tmp_path, f'{header}\n"one, two", "a"\n"three", "b, c"\n') == pairs
+        assert records(tmp_path, f'{header}\n"one", "a"\n')[0]["response"] == "a"
+    assert records(tmp_path, 'prompt,response\none, "a"\ntwo,b\n')[0]["response"] == ' "a"'
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -600,3 +608,28 @@ def test_a_file_that_is_one_object_is_whole_for_a_reader_of_its_own(
     assert capsys.readouterr().err == ""
     assert [record for _, record in read_records(path)] == [{"text": "a"}, {"text": "b"}]
     assert capsys.readouterr().err == f"{path}: rows are those of Stop\n"
+
+
+# Folders
+
+
+def test_only_what_is_known_to_hold_no_rows_is_left_out_of_a_folder(tmp_path: Path) -> None:
+    for name in ("state.jsonl", "licences.csv", "License plates.jsonl", "readme_rows.jsonl", "state.csv"):
+        write(tmp_path, name, LINES)
+    for name in ("README.md", "LICENSE", "state.json", "dataset_info.json", ".rows.jsonl"):
+        write(tmp_path, name, "no rows")
+    read = {path.name for path, _, _ in read_folder(tmp_path)}
+    assert read == {"state.jsonl", "licences.csv", "License plates.jsonl", "readme_rows.jsonl", "state.csv"}
+
+
+@pytest.mark.parametrize(("target", "says"), [("nowhere", "nothing"), ("more", "a folder")])
+def test_a_link_of_which_no_row_would_be_read_is_told(tmp_path: Path, target: str, says: str) -> None:
+    (tmp_path / "more").mkdir()
+    write(tmp_path / "more", "b.jsonl", LINES)
+    (tmp_path / "rows").mkdir()
+    write(tmp_path / "rows", "a.jsonl", LINES)
+    (tmp_path / "rows/c.jsonl").symlink_to(tmp_path / "more/b.jsonl")
+    assert len(list(read_folder(tmp_path / "rows"))) == 4
+    (tmp_path / "rows/x").symlink_to(tmp_path / target)
+    with pytest.raises(click.ClickException, match=f"rows/x is a link to {says}; put files there"):
+        list(read_folder(tmp_path / "rows"))

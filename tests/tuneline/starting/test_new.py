@@ -270,3 +270,33 @@ def test_texts_alone_are_measured_by_bits(root: Path) -> None:
     done = new("mine", "--from", write_lines(root / "a.jsonl", *({"text": text} for _, text, _ in TICKETS)))
     assert "  form        40 texts without a question" in done.output
     assert section(root, "mine", "eval") == {"measures": "bits"}
+
+
+def test_rows_that_are_not_labelled_yet_are_no_texts(root: Path) -> None:
+    rows = [{"text": text, "label": queue if n % 4 else None} for n, text, queue in TICKETS]
+    done = new("mine", "--from", write_lines(root / "a.jsonl", *rows))
+    assert done.exit_code == 1
+    assert "10 of them, the first at a.jsonl:1: 'label' is empty" in done.output
+
+
+def test_rows_that_are_all_of_one_set_are_told(root: Path) -> None:
+    (root / "theirs").mkdir()
+    write_lines(root / "theirs/test.jsonl", *({"text": text, "label": queue} for _, text, queue in TICKETS))
+    assert "  sets        test 40" in new("mine", "--from", "theirs").output
+
+
+def test_params_may_name_no_recipe_and_no_adapter(root: Path) -> None:
+    (root / "params.yaml").write_text("recipes:\nadapters:\ntrim: {max-tokens: 9}\n")
+    done = new("mine", "--from", write_tickets(root / "tickets.csv"))
+    assert done.exit_code == 0, done.exception
+    known = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    assert (known["recipes"], list(known["adapters"])) == (["mine"], ["mine"])
+
+
+@pytest.mark.parametrize("about", [{"id": 7}, {"split": "fold 3"}])
+def test_what_a_row_says_wrongly_of_itself_may_go(root: Path, about: dict) -> None:
+    rows = [{"text": text, "label": queue, **about} for _, text, queue in TICKETS]
+    done = new("mine", "--from", write_lines(root / "a.jsonl", *rows))
+    again = new(*command_in(done.output)[2:])
+    assert again.exit_code == 0, again.output
+    assert section(root, "mine", "extract")["columns"] == dict.fromkeys(about, "ignore")
