@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import shlex
 import shutil
@@ -29,6 +30,7 @@ from tuneline.starting.look import (
     choose_measures,
     describe_columns,
     duplicates,
+    keys_of,
     labels_of,
     languages,
     read_sample,
@@ -36,7 +38,7 @@ from tuneline.starting.look import (
     suggest_columns,
 )
 
-BASE = "models/tiny"
+BASE, FETCHED = "models/tiny", "data/bases"
 LONG = 40  # characters of a column's name, from which on it may be a row's text
 NAME = re.compile("[a-z0-9][a-z0-9_-]*")
 MOST_KINDS = 5  # of refusals that are told
@@ -85,10 +87,10 @@ def make_recipe(
         raise click.ClickException("\n".join(wrapped(f"{', '.join(unknown)} is no form's key; known are {keys}")))
     if recipe.exists():
         raise click.ClickException(f"{recipe} is there already; choose another name, or remove it")
-    if not (root / base / "base.yaml").is_file():
-        raise click.ClickException(f"there is no {base}/base.yaml; see models/tiny")
     yaml, known = read_params(params)
-    known["recipes"], known["adapters"] = known.get("recipes") or [], known.get("adapters") or {}
+    base = place_of(root, base)
+    if columns and (lost := [key for key in columns if key not in keys_of(read_sample(source, encoding, None))]):
+        raise click.ClickException(f"no row of {source} has {', '.join(map(repr, lost))}; correct --column")
     if name in known["adapters"]:
         raise click.ClickException(f"{params} has an adapter {name} already; choose another name")
     command = ["tuneline", "new", name]
@@ -233,11 +235,38 @@ def adapter_entry(name: str, base: str, rows: int) -> dict[str, Any]:
     return {"recipe": name, "base": base, "max-new-tokens": "auto", "quantization": "none", "train": train}
 
 
-def read_params(params: Path) -> tuple[Any, Any]:
-    """(what writes it, what it says): all that is not changed is written as it stands, comments too."""
-    from ruamel.yaml import YAML
+def place_of(root: Path, base: str) -> str:
+    """A base's folder as params.yaml names it: below data/bases where its weights are to be fetched.
 
+    Raises click.ClickException where there is none.
+    """
+    given = Path(os.path.relpath(root / base, root))
+    folder = Path("models", given.name) if given.parent == Path(FETCHED) else given
+    if ".." in folder.parts or not (root / folder / "base.yaml").is_file():
+        raise click.ClickException(f"there is no {folder}/base.yaml; see models/tiny")
+    return folder.as_posix() if (root / folder / "config.json").is_file() else f"{FETCHED}/{folder.name}"
+
+
+def read_params(params: Path) -> tuple[Any, Any]:
+    """(what writes it, what it says): all that is not changed is written as it stands, comments too.
+
+    Raises click.ClickException where it is not there, or says no recipes and adapters.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if not params.is_file():
+        raise click.ClickException(f"there is no {params} here; go to the folder of the project")
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    return yaml, yaml.load(params.read_text("utf-8"))
+    try:
+        known = yaml.load(params.read_text("utf-8"))
+    except YAMLError as error:
+        raise click.ClickException(f"{params}: {' '.join(str(error).split())}") from None
+    if not isinstance(known, dict):
+        raise click.ClickException(f"{params} is no mapping; see `git diff {params}`")
+    known["recipes"], known["adapters"] = known.get("recipes") or [], known.get("adapters") or {}
+    if not isinstance(known["recipes"], list) or not isinstance(known["adapters"], dict):
+        raise click.ClickException(f"{params}: recipes is a list of names, adapters a mapping by name")
+    return yaml, known

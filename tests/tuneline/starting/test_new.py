@@ -30,11 +30,16 @@ QUEUES = ("hardware", "billing")
 TICKETS = [(n, f"My ticket about the matter {n} is still open, please look.", QUEUES[n % 2]) for n in range(40)]
 
 
+def write_base(folder: Path, *files: str) -> None:
+    folder.mkdir(parents=True)
+    for name in files or ("base.yaml", "config.json"):
+        (folder / name).write_text("")
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what `tuneline new` needs of a project."""
-    (tmp_path / "models/tiny").mkdir(parents=True)
-    (tmp_path / "models/tiny/base.yaml").write_text("")
+    write_base(tmp_path / "models/tiny")
     (tmp_path / "recipes").mkdir()
     (tmp_path / "params.yaml").write_text(PARAMS)
     monkeypatch.chdir(tmp_path)
@@ -121,6 +126,10 @@ def test_the_projects_own_params_get_lines_only(root: Path) -> None:
         (("mine", "--from", "tickets.csv", "--column", "text"), "--column text: not OWN=KEY"),
         (("mine", "--from", "tickets.csv", "--column", "text=words"), "words is no form's key"),
         (("mine", "--from", "empty.csv"), "empty.csv has no row"),
+        (
+            ("mine", "--from", "tickets.csv", "--column", "txt=text"),
+            "no row of tickets.csv has 'txt'; correct --column",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing(root: Path, words: tuple[str, ...], says: str) -> None:
@@ -166,8 +175,7 @@ def test_a_refused_file_gets_a_command_that_works(root: Path, header: str, row: 
 
 
 def test_the_base_is_in_the_command(root: Path) -> None:
-    (root / "models/big").mkdir()
-    (root / "models/big/base.yaml").write_text("")
+    write_base(root / "models/big")
     done = new("mine", "--from", write_tickets(root / "a.csv", "text;kind"), "--base", "models/big")
     assert command_in(done.output)[3:5] == ["--base", "models/big"]
 
@@ -300,3 +308,38 @@ def test_what_a_row_says_wrongly_of_itself_may_go(root: Path, about: dict) -> No
     again = new(*command_in(done.output)[2:])
     assert again.exit_code == 0, again.output
     assert section(root, "mine", "extract")["columns"] == dict.fromkeys(about, "ignore")
+
+
+@pytest.mark.parametrize(
+    ("base", "written"),
+    [
+        ("models/big/", "models/big"),
+        ("./models/big", "models/big"),
+        ("{root}/models/big", "models/big"),
+        ("models/far", "data/bases/far"),
+        ("data/bases/far", "data/bases/far"),
+    ],
+)
+def test_the_base_is_named_as_the_pipeline_wants_it(root: Path, base: str, written: str) -> None:
+    write_base(root / "models/big")
+    write_base(root / "models/far", "base.yaml")
+    done = new("mine", "--from", write_tickets(root / "tickets.csv"), "--base", base.format(root=root))
+    assert done.exit_code == 0, done.output
+    assert yaml.safe_load((root / "params.yaml").read_text("utf-8"))["adapters"]["mine"]["base"] == written
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("recipes: [a", "params.yaml: while parsing a flow sequence"),
+        ("", "params.yaml is no mapping"),
+        ("- recipes", "params.yaml is no mapping"),
+        ("recipes: a\nadapters: {}\n", "params.yaml: recipes is a list of names, adapters a mapping by name"),
+        (None, "there is no params.yaml here; go to the folder of the project"),
+    ],
+)
+def test_params_that_cannot_be_read_are_one_line(root: Path, text: str | None, says: str) -> None:
+    (root / "params.yaml").unlink() if text is None else (root / "params.yaml").write_text(text)
+    done = new("mine", "--from", write_tickets(root / "tickets.csv"))
+    assert (done.exit_code, done.output.count("\n")) == (1, 1), done.output
+    assert done.output.startswith(f"Error: {says}")
