@@ -31,7 +31,7 @@ OTHERS = {  # what people bring that holds no rows for us, and the way out
     b"SQLite format 3": "a SQLite database; export its table as CSV",
     b"\xfd7zXZ": "packed with xz; unpack it",
 }
-DECLARE = "`encoding` in recipe.yaml, or --encoding of `tuneline new`"
+DECLARE = "`encoding` in recipe.yaml (--encoding of `tuneline new`), or save it as UTF-8"
 WINDOWS = {  # encoding of Latin letters → languages that need it; all others of those letters are in cp1252
     "cp1250": ("bs", "cs", "hr", "hu", "pl", "ro", "sk", "sl", "sq"),
     "cp1254": ("az", "tr"),

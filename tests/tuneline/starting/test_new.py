@@ -248,7 +248,7 @@ def test_the_encoding_may_be_told_and_stays(root: Path) -> None:
             recipe.rename(root / "taken")
             (root / "params.yaml").write_text(PARAMS)
     assert (
-        "correct `encoding` in recipe.yaml, or --encoding" in new("mine", "--from", "a.csv", "--encoding", "x").output
+        "correct `encoding` in recipe.yaml (--encoding of" in new("mine", "--from", "a.csv", "--encoding", "x").output
     )
 
 
