@@ -14,6 +14,7 @@ import click
 from tuneline.files import Row, read_jsonl, read_rows
 from tuneline.models.base import read_base
 from tuneline.pipeline import stage_commands
+from tuneline.recipe.settings import read_recipe
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.preamble import read_preamble
 from tuneline.rows import message_text
@@ -35,7 +36,10 @@ def examine(root: Path, adapter: str, folder: Path) -> Path:
         raise click.ClickException(f"params.yaml has no adapter {adapter}; it has {known}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    recipe = option(commands[f"trim@{adapter}"], "--recipe").name
+    place = option(commands[f"trim@{adapter}"], "--recipe")
+    recipe = place.name
+    if unknown := [name for name in read_recipe(root / place).prefix if f"trim@{name}" not in commands]:
+        raise click.ClickException(f"{place / 'recipe.yaml'}: prefix: there is no adapter {', '.join(unknown)}")
     os.environ.setdefault("DVC_ROOT", str(root))
     run(commands["check"], folder)
     run(commands[f"extract@{recipe}"], folder)

@@ -65,6 +65,8 @@ def dangling(schema: str) -> str:
     [
         ("params.yaml", lambda text: text.replace('"max-new-tokens": "auto"', '"max-new-tokens": 16'),
          r"test\.jsonl:\d+: the reference of row \w+ has \d+ tokens with its end, more than max-new-tokens 16"),
+        ("recipes/query_json/recipe.yaml", lambda text: re.sub("(?m)^prefix:.*", "prefix: {nobody: x}", text),
+         r"recipes/query_json/recipe\.yaml: prefix: there is no adapter nobody$"),
         ("recipes/query_json/schema.json", dangling, r"schema\.json.*nowhere"),
         ("recipes/query_json/source/train.jsonl", lambda text: '{"query": "a", "data": "no object"}\n' * 60,
          "60 of 66 rows refused, more than max-reject-share"),
