@@ -147,7 +147,7 @@ def decode(path: Path, raw: bytes, encoding: str) -> str:
     """A byte that is no UTF-8 in a file that is, is half a surrogate pair in the text: see ESCAPED."""
     if encoding != DETECT:
         try:
-            return raw.decode(encoding).removeprefix("\ufeff")
+            return _unmarked(raw.decode(encoding))
         except (UnicodeDecodeError, LookupError) as error:
             raise click.ClickException(f"{path}: {error}; correct {DECLARE}") from None
     declared = next((name for mark, name in BYTE_ORDER.items() if raw.startswith(mark)), None)
@@ -159,7 +159,7 @@ def decode(path: Path, raw: bytes, encoding: str) -> str:
         pass
     text = raw.decode("utf-8", "surrogateescape")
     if sum(sign > "\x7f" for sign in text) >= 2 * len(ESCAPED.findall(text)):  # more right signs than wrong bytes
-        return text.removeprefix("\ufeff")
+        return _unmarked(text)
     found = _detect(raw)
     if found is None:
         raise click.ClickException(f"{path}: no text whose encoding can be told; take it away, or declare {DECLARE}")
@@ -167,13 +167,18 @@ def decode(path: Path, raw: bytes, encoding: str) -> str:
     words = list(dict.fromkeys(re.findall(r"\w*[^\W\x00-\x7f]\w*", text)))[:TOLD_WORDS]
     such = f", such as {', '.join(map(repr, words))}" if words else ""
     click.echo(f"{path}: no UTF-8, read as {name}{such}; if that is wrong, declare {DECLARE}", err=True)
-    return text.removeprefix("\ufeff")
+    return _unmarked(text)
 
 
 def _decode_utf8(raw: bytes) -> str:
     """UTF-8, also where signs beyond U+FFFF are two halves of three bytes each, as in a file of SNIPS."""
     halves = raw.decode("utf-8", "surrogatepass")
-    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le").removeprefix("\ufeff")
+    return _unmarked(halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le"))
+
+
+def _unmarked(text: str) -> str:
+    """Without byte-order marks: at its start, and where files that had one were put together."""
+    return text.removeprefix("\ufeff").replace("\n\ufeff", "\n")
 
 
 def _detect(raw: bytes) -> tuple[str, str] | None:

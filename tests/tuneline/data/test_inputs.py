@@ -215,7 +215,8 @@ def test_a_csv_field_may_be_a_whole_document(tmp_path: Path) -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-PAIRS = st.tuples(TEXT, TEXT).filter(lambda pair: any(map(str.strip, pair)))
+CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"))
+PAIRS = st.tuples(CELL, CELL).filter(lambda pair: any(map(str.strip, pair)))
 
 
 @settings(deadline=None)
@@ -507,6 +508,22 @@ def test_an_array_that_breaks_is_told_by_the_line_of_its_fault(tmp_path: Path) -
 def test_a_column_twice_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(click.ClickException, match=r"a\.csv:1: the column 'text' stands twice; correct the file"):
         extract(tmp_path, "a.csv", "text,label,text\na,b,c\n")
+
+
+def test_a_column_twice_in_parquet_stops_the_run(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(click.ClickException, match=r"a\.parquet: the column 'text' stands twice; correct the file"):
+        list(read_records(tmp_path / "a.parquet"))
+
+
+def test_files_that_were_put_together_keep_no_byte_order_mark(tmp_path: Path) -> None:
+    mark, table = "\ufeff", "prompt,response\na,b\n"
+    rows = extract(tmp_path, "a.csv", f"{mark}{table}{mark}{table}{mark}c,d\n")
+    assert lines_and_reasons(rows) == [(2, ""), (3, "the header stands here again"), (4, ""), (5, "")]
+    assert rows[-1]["messages"][0]["content"] == "c"
+    lines = f'{mark}{{"text": "a"}}\n{mark}{{"text": "b{mark}"}}\n'
+    assert [row["text"] for row in extract(tmp_path, "a.jsonl", lines)] == ["a", f"b{mark}"]
 
 
 def test_a_quote_in_a_tsv_may_be_a_quote(tmp_path: Path) -> None:
