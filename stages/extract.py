@@ -14,7 +14,7 @@ import click
 
 from tuneline.bulk.engines import engine_option, open_engine
 from tuneline.bulk.lines import Mapped
-from tuneline.data.sources import read_files
+from tuneline.data.sources import kinds_of, read_files
 from tuneline.files import Clock, Row, whole_folder, write_counts, write_jsonl
 from tuneline.measuring.kinds import reader_of
 from tuneline.recipe.own import Extracted, open_door
@@ -47,13 +47,11 @@ def measurable(recipe: Path, found: Extracted) -> tuple[list[Row], list[Row]]:
 
 def tell_refused(source: Path, refused: list[Row]) -> None:
     """A line for each kind of refusal: where the first is, why, and how many are like it."""
-    kinds: dict[str, list[str]] = {}
-    for row in refused:
+    kinds = kinds_of(refused)
+    for count, row in kinds[:SHOWN]:
         where = f"{source / row['file']}:{row['line']}" if "line" in row else row["file"]
-        kinds.setdefault(row["detail"], []).append(where)
-    for detail, places in list(kinds.items())[:SHOWN]:
-        more = f" (and {len(places) - 1} more like it)" if len(places) > 1 else ""
-        click.echo(f"refused {places[0]}: {detail}{more}", err=True)
+        more = f" (and {count - 1} more like it)" if count > 1 else ""
+        click.echo(f"refused {where}: {row['detail']}{more}", err=True)
     if len(kinds) > SHOWN:
         click.echo(f"and {len(kinds) - SHOWN} other kinds of refusals", err=True)
 

@@ -13,6 +13,7 @@ there.
 """
 
 import gc
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,7 +173,10 @@ def main(
                     f"{rows_path} has no row for {adapter}; {recipe / 'recipe.yaml'} names adapters in sdg"
                 )
         if not count:
-            raise click.ClickException(f"no row of {read} has room in trim.max-tokens {max_tokens}; see {drops}")
+            why = ", ".join(f"{times} {reason}" for reason, times in Counter(row["reason"] for row in dropped).items())
+            raise click.ClickException(
+                f"no row of {read} is left: {why}, with trim.max-tokens {max_tokens}; see {drops}"
+            )
         preamble.write(preamble_path)
     write_counts(metrics, read, count, dropped, cut=cut)
     of_these = {"cut to trim.max-tokens": cut, "cut, and held out": held_out}

@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import click
@@ -166,8 +167,9 @@ def predict(adapters, input_path, constrain, today, batch_size, max_new_tokens, 
 @click.argument("name")
 @click.option("--from", "source", type=click.Path(exists=True, path_type=Path), required=True, help="A file or folder.")
 @click.option("--column", "columns", multiple=True, metavar="OWN=KEY", help="What a column is; `ignore`: it may go.")
+@click.option("--encoding", default="detect", show_default=True, help="Of texts, where the guess is wrong: cp932, say.")
 @click.option("--base", default="models/tiny", show_default=True, help="The folder of a base model.")
-def new(name: str, source: Path, columns: tuple[str, ...], base: str) -> None:
+def new(name: str, source: Path, columns: tuple[str, ...], encoding: str, base: str) -> None:
     """Write the smallest recipe NAME that works for the rows of a file, and its adapter; tell what they are."""
     from tuneline.starting.new import make_recipe
 
@@ -177,7 +179,7 @@ def new(name: str, source: Path, columns: tuple[str, ...], base: str) -> None:
         if not equals:
             raise click.ClickException(f"--column {column}: not OWN=KEY, such as --column question=prompt")
         told[own] = key
-    for line in make_recipe(Path(), name, source, told, base):
+    for line in make_recipe(Path(), name, source, told, base, encoding):
         click.echo(line)
     click.echo(
         f"next: say in recipes/{name}/system.md what the model is for; tuneline doctor {name}; dvc repro eval@{name}"
@@ -188,14 +190,13 @@ def new(name: str, source: Path, columns: tuple[str, ...], base: str) -> None:
 @click.argument("adapter")
 def doctor(adapter: str) -> None:
     """Look at the rows of ADAPTER as they would be trained, and at all that can be wrong with them without a model."""
-    from tempfile import TemporaryDirectory
-
     from tuneline.starting.doctor import examine, show_rows, summary
 
-    with TemporaryDirectory() as folder:
-        base = examine(Path(), adapter, Path(folder))
-        for line in (*show_rows(Path(folder), adapter, base), "", *summary(Path(folder), adapter)):
-            click.echo(line)
+    folder = Path(".tuneline/doctor", adapter)  # stays where there is a fault, which names a file in it
+    base = examine(Path(), adapter, folder)
+    for line in (*show_rows(folder, adapter, base), "", *summary(folder, adapter)):
+        click.echo(line)
+    rmtree(folder)
 
 
 @main.command()

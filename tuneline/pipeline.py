@@ -10,13 +10,18 @@ import click
 
 
 def stage_commands(root: Path) -> dict[str, str]:
-    """Stage → its command as DVC would run it. Raises click.ClickException when DVC cannot read dvc.yaml."""
+    """Stage → its command as DVC would run it; of one name in several dvc.yaml, that of the root's own.
+
+    Raises click.ClickException when DVC cannot read dvc.yaml.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo(str(root)) as repo:
-            return {found.name: found.cmd for found in repo.index.stages if getattr(found, "name", None)}
+            named = [found for found in repo.index.stages if getattr(found, "name", None)]
+            named.sort(key=lambda found: Path(found.path).parent == Path(repo.root_dir))
+            return {found.name: found.cmd for found in named}
     except DvcException as error:
         raise click.ClickException(f"{root}: {' '.join(str(error).split())}") from None
 

@@ -28,6 +28,9 @@ def read_columns(path: Path, raw: bytes) -> Records | None:
     except (pa.ArrowException, OSError) as error:
         why = " ".join(str(error).split())
         raise click.ClickException(f"{path}: no whole Parquet or Arrow ({why}): is the file cut?") from None
+    names = table.column_names
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise click.ClickException(f"{path}: the column {twice!r} stands twice; correct the file")
     return _records(table)
 
 
@@ -37,7 +40,7 @@ def _read_table(raw: bytes) -> Any:
 
     buffer = pa.BufferReader(raw)
     if raw.startswith(b"PAR1"):
-        return pq.read_table(buffer)
+        return pq.ParquetFile(buffer).read()
     return pa.ipc.open_stream(buffer).read_all() if raw.startswith(STREAM) else pa.ipc.open_file(buffer).read_all()
 
 

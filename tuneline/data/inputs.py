@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from tuneline.data.columnar import read_columns
+from tuneline.data.language import other_language
 from tuneline.files import STRICT, load_json
 from tuneline.recipe.forms import KEYS, SETS
 
@@ -30,7 +31,16 @@ OTHERS = {  # what people bring that holds no rows for us, and the way out
     b"SQLite format 3": "a SQLite database; export its table as CSV",
     b"\xfd7zXZ": "packed with xz; unpack it",
 }
-NEAR = 0.02  # of a guess's disorder, within which another is as likely
+DECLARE = "`encoding` in recipe.yaml (--encoding of `tuneline new`), or save it as UTF-8"
+WINDOWS = {  # encoding of Latin letters → languages that need it; all others of those letters are in cp1252
+    "cp1250": ("bs", "cs", "hr", "hu", "pl", "ro", "sk", "sl", "sq"),
+    "cp1254": ("az", "tr"),
+    "cp1257": ("et", "lt", "lv"),
+}
+ACCENTED = re.compile(rb"(?<![\x80-\xff])[\x80-\xff]{1,2}(?![\x80-\xff])")  # as in Latin letters: one or two together
+WITHIN = re.compile("(?<=[^\\W\\d_])[^\\x00-\\x7f\\w´‘’–—…·\\xad](?=[^\\W\\d_])")  # a sign that no word holds
+SAMPLE = 100_000  # bytes whose language is told
+TOLD_WORDS = 3  # with a letter that is no ASCII, by which a person sees whether a guess is right
 BYTE_ORDER = {
     b"\xff\xfe\x00\x00": "utf-32",
     b"\x00\x00\xfe\xff": "utf-32",
@@ -44,7 +54,7 @@ LISTS = ("data", "rows")  # names of a list of rows that say nothing of them
 PARTED = 0.5  # of those lines, from which on a delimiter parts them
 MOST_WORDS = 3  # of a name of a column that is the only one; more are a text
 MOST_ROWS = 1000  # by which a header is told from a row
-NOT_ROWS = re.compile(r"(dataset_infos?|dataset_dict|state|README.*|LICEN[CS]E.*)(\.\w+)?", re.IGNORECASE)
+NOT_ROWS = re.compile(r"(dataset_infos?|dataset_dict|state)\.json|(README|LICEN[CS]E)(\.(md|txt|rst))?", re.IGNORECASE)
 Records = Iterator[tuple[int, Any]]
 
 
@@ -73,7 +83,10 @@ def read_folder(folder: Path, encoding: str = DETECT, unwrap: bool = True) -> It
     A record is of the set that its file's or folder's name begins with, where one does. Raises click.ClickException
     where there is no data file.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _may_have_rows(path, folder)]
+    found = [path for path in sorted(folder.rglob("*")) if _may_have_rows(path, folder)]
+    if link := next((path for path in found if path.is_symlink() and not path.is_file()), None):
+        raise click.ClickException(f"{link} is a link to {'a folder' if link.is_dir() else 'nothing'}; put files there")
+    files = [path for path in found if path.is_file()]
     if not files:
         raise click.ClickException(f"{folder} has no file of rows")
     for path in files:
@@ -134,9 +147,9 @@ def decode(path: Path, raw: bytes, encoding: str) -> str:
     """A byte that is no UTF-8 in a file that is, is half a surrogate pair in the text: see ESCAPED."""
     if encoding != DETECT:
         try:
-            return raw.decode(encoding).removeprefix("\ufeff")
+            return _unmarked(raw.decode(encoding))
         except (UnicodeDecodeError, LookupError) as error:
-            raise click.ClickException(f"{path}: {error}; correct `encoding` in recipe.yaml") from None
+            raise click.ClickException(f"{path}: {error}; correct {DECLARE}") from None
     declared = next((name for mark, name in BYTE_ORDER.items() if raw.startswith(mark)), None)
     if declared:
         return decode(path, raw, declared)
@@ -146,44 +159,55 @@ def decode(path: Path, raw: bytes, encoding: str) -> str:
         pass
     text = raw.decode("utf-8", "surrogateescape")
     if sum(sign > "\x7f" for sign in text) >= 2 * len(ESCAPED.findall(text)):  # more right signs than wrong bytes
-        return text.removeprefix("\ufeff")
+        return _unmarked(text)
     found = _detect(raw)
     if found is None:
-        raise click.ClickException(f"{path}: the encoding cannot be told; declare `encoding` in recipe.yaml")
+        raise click.ClickException(f"{path}: no text whose encoding can be told; take it away, or declare {DECLARE}")
     text, name = found
-    click.echo(f"{path}: no UTF-8, read as {name}; if that is wrong, declare `encoding` in recipe.yaml", err=True)
-    return text.removeprefix("\ufeff")
+    words = list(dict.fromkeys(re.findall(r"\w*[^\W\x00-\x7f]\w*", text)))[:TOLD_WORDS]
+    such = f", such as {', '.join(map(repr, words))}" if words else ""
+    click.echo(f"{path}: no UTF-8, read as {name}{such}; if that is wrong, declare {DECLARE}", err=True)
+    return _unmarked(text)
 
 
 def _decode_utf8(raw: bytes) -> str:
     """UTF-8, also where signs beyond U+FFFF are two halves of three bytes each, as in a file of SNIPS."""
     halves = raw.decode("utf-8", "surrogatepass")
-    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le").removeprefix("\ufeff")
+    return _unmarked(halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le"))
+
+
+def _unmarked(text: str) -> str:
+    """Without byte-order marks: at its start, and where files that had one were put together."""
+    return text.removeprefix("\ufeff").replace("\n\ufeff", "\n")
 
 
 def _detect(raw: bytes) -> tuple[str, str] | None:
-    """(text, encoding). A few accents say little: where cp1252 is as likely as the best guess, it is cp1252."""
+    """(text, encoding)."""
+    if latin := _detect_latin(raw):
+        return latin
     from charset_normalizer import from_bytes
 
-    matches = from_bytes(raw)
-    best = matches.best()
-    if best is None or not best.coherence:  # no language is found in it
-        letters, high = len(re.findall(rb"[A-Za-z]", raw)), sum(byte > 127 for byte in raw)
-        if high < letters and (text := _decode_cp1252(raw)):
-            return text, "cp1252"
-        return best and (str(best), best.encoding)
-    for match in matches:
-        as_likely = match.chaos <= best.chaos + NEAR and match.coherence >= best.coherence
-        if as_likely and "cp1252" in match.could_be_from_charset:
-            return raw.decode("cp1252"), "cp1252"
-    return str(best), best.encoding
+    best = from_bytes(raw).best()
+    return best and (str(best), best.encoding)
 
 
-def _decode_cp1252(raw: bytes) -> str | None:
+def _detect_latin(raw: bytes) -> tuple[str, str] | None:
+    """By the language that comes out, since few bytes tell Windows' encodings of Latin letters apart.
+
+    None where other bytes than ASCII stand together as in other alphabets, or would be signs within words.
+    """
+    accents = ACCENTED.findall(raw)
+    others = len(re.findall(rb"[\x80-\xff]", raw))
+    if 2 * sum(map(len, accents)) < others:
+        return None
+    head = raw[:SAMPLE]
+    told = ((name, other_language(head.decode(name, "replace"), "en")) for name in WINDOWS)
+    name = next((name for name, language in told if language in WINDOWS[name]), "cp1252")
     try:
-        return raw.decode("cp1252")
+        text = raw.decode(name)
     except UnicodeDecodeError:
         return None
+    return None if 10 * len(WITHIN.findall(text)) > others else (text, name)
 
 
 def _bad_byte(text: str) -> ValueError | None:
@@ -266,7 +290,7 @@ def _read_line(text: str, at: int, end: int) -> tuple[Any, int]:
     try:
         return load_json(part), end
     except ValueError as error:
-        reason = ValueError(f"not JSON: {error}")
+        reason = ValueError(f"not JSON: {_json_fault(error)}")
     if not part.rstrip().endswith(("{", "[", ",", ":")):  # nothing is open at the line's end
         return reason, end
     start = at + len(part) - len(part.lstrip())
@@ -279,6 +303,16 @@ def _read_line(text: str, at: int, end: int) -> tuple[Any, int]:
     if text[after:close].strip():
         return reason, end
     return _bad_byte(text[at:after]) or value, close
+
+
+def _json_fault(error: ValueError | RecursionError) -> str:
+    """Why a text is no JSON, and where on its line."""
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    there = error.doc[error.pos : error.pos + 1]
+    return f"{error.msg.removesuffix(' at')} (column {error.colno}: {repr(there) if there else 'the end'})"
 
 
 def _lists_of_rows(value: dict[str, Any]) -> list[str]:
@@ -332,8 +366,9 @@ def _read_element(text: str, at: int, line: int) -> tuple[Any, int]:
         try:
             _, end = json.JSONDecoder().raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            raise _Broken(f"{line}: not JSON from here on: {error}") from None
-        return ValueError(f"not JSON: {strict}"), end
+            line = getattr(error, "lineno", line)
+            raise _Broken(f"{line}: not JSON from here on: {_json_fault(error)}") from None
+        return ValueError(f"not JSON: {_json_fault(strict)}"), end
 
 
 # Tables
@@ -346,6 +381,7 @@ class _Dialect:
     delimiter: str
     quote: str = '"'
     quoting: int = csv.QUOTE_MINIMAL
+    spaced: bool = False  # a space may stand before a quote
 
     def reader(self, text: str) -> Any:
         # Strict, since a quote that is never closed would swallow the rows after it.
@@ -354,15 +390,20 @@ class _Dialect:
             delimiter=self.delimiter,
             quotechar=self.quote,
             quoting=self.quoting,
+            skipinitialspace=self.spaced,
             strict=True,
         )
 
     def is_whole(self, text: str) -> bool:
+        return self.rows(text) is not None
+
+    def rows(self, text: str) -> list[list[str]] | None:
+        """Those that are not empty; None where they are not all as wide."""
         try:
-            rows = list(self.reader(text))
+            rows = [row for row in self.reader(text) if row]
         except csv.Error:
-            return False
-        return all(len(row) == len(rows[0]) for row in rows if row)
+            return None
+        return rows if all(len(row) == len(rows[0]) for row in rows) else None
 
 
 def _read_table(path: Path, text: str) -> Records:
@@ -384,7 +425,13 @@ def _read_table(path: Path, text: str) -> Records:
 def _dialect(text: str, delimiter: str) -> _Dialect:
     """CSV's own, unless only another way to quote gives every row the header's columns."""
     usual, bare, single = _Dialect(delimiter), _Dialect(delimiter, quoting=csv.QUOTE_NONE), _Dialect(delimiter, "'")
-    if usual.is_whole(text):
+    spaced = _Dialect(delimiter, spaced=True)
+    rows = usual.rows(text)
+    if rows is not None and not all(any(cell.startswith(' "') for cell in row) for row in rows[1:]):
+        return usual
+    if spaced.is_whole(text):
+        return spaced
+    if rows is not None:
         return usual
     if bare.is_whole(text):  # where tabs part, a quote may be a quote; elsewhere it is one that is never closed
         return bare if delimiter == "\t" else usual
@@ -423,26 +470,40 @@ def _read_csv(path: Path, text: str, dialect: _Dialect, start: int) -> Records:
     reader = dialect.reader(text)
     before = start - 1
     try:
-        first = [name.strip() for name in next(reader, [])]
+        first: list[str] = []
+        for fields in reader:
+            if _holds(fields):
+                first = [name.strip() for name in fields]
+                break
+            start = before + reader.line_num + 1
         if _is_header(text, dialect, first):
             header = _names(first, start)
             start = before + reader.line_num + 1
         else:
             header = _names([""] * len(first), start)
             click.echo(f"{path}: line {start} is a row and no header: the columns are {', '.join(header)}", err=True)
-            reader, first = dialect.reader(text), []
+            reader, first, start = dialect.reader(text), [], before + 1
         for fields in reader:
             if wrong := _bad_byte("".join(fields)):
                 yield start, wrong
-            elif fields and len(fields) != len(header):
+            elif not _holds(fields):
+                pass  # such are the lines that Excel leaves below a table
+            elif len(fields) != len(header):
                 yield start, ValueError(f"{len(fields)} columns, the header has {len(header)}")
-            elif fields and [field.strip() for field in fields] == first:
+            elif [field.strip() for field in fields] == first:
                 yield start, ValueError("the header stands here again")
-            elif fields:
+            else:
                 yield start, dict(zip(header, fields, strict=True))
             start = before + reader.line_num + 1
     except csv.Error as error:
-        raise _Broken(f"{start}: not CSV from here on: {error}") from None
+        raise _Broken(
+            f'{start}: not CSV from here on: {error}; a quote within quotes is written twice, as in "a 5"" disk"'
+        ) from None
+
+
+def _holds(fields: list[str]) -> bool:
+    """Whether a line of a table holds anything."""
+    return any(map(str.strip, fields))
 
 
 def _names(header: list[str], start: int) -> list[str]:

@@ -1,5 +1,6 @@
 """The files that a recipe names → its rows."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -65,7 +66,10 @@ def _placed(row: Row, listed: str | None, seen: dict[str, str]) -> Row:
     if listed and said and said != listed:
         return _refused(f"its split is {said!r}, and recipe.yaml lists the file under {listed}", source)
     if own and row["id"] in seen:
-        return _refused(f"the id {row['id']!r} stands at {seen[row['id']]} already", source)
+        where = seen[row["id"]]
+        return _refused(
+            f"the id {row['id']!r} stands at {where} already; `ignore` ids in extract.columns, or correct them", source
+        )
     seen.setdefault(row["id"], where)
     chosen = listed or said
     return row if chosen in (None, "train") else {**row, "set": chosen}
@@ -124,6 +128,14 @@ def _read_own(record: Any, settings: Files, check: Draft202012Validator | None, 
             raise BadRow(f"the form has no place for {keys}; name it there or in fields, or as `{IGNORE}` in columns")
     body = read_fields(record, settings.form, check)
     return {**body, **read_about(dict(record))}
+
+
+def kinds_of(refused: Iterable[Row]) -> list[tuple[int, Row]]:
+    """(how many, the first of them) of each kind of refusal; those of one kind differ in numbers alone."""
+    kinds: dict[str, list[Row]] = {}
+    for row in refused:
+        kinds.setdefault(re.sub(r"0x[0-9A-F]+|\d+", "0", row["detail"]), []).append(row)
+    return [(len(rows), rows[0]) for rows in kinds.values()]
 
 
 def _refused(detail: str, source: Row) -> Row:

@@ -73,7 +73,10 @@ def export(
 
 
 def read_test(path: Path, most: int) -> list["Row"]:
-    """The first rows of a file in any form in which they come. Raises click.ClickException that names the line."""
+    """The first rows of a file in any form in which they come; `most`: 0 reads none.
+
+    Raises click.ClickException that names the line, and where there is no row.
+    """
     from tuneline.given import each_line
     from tuneline.recipe.forms import read_part
     from tuneline.rows import BadRow
@@ -84,6 +87,8 @@ def read_test(path: Path, most: int) -> list["Row"]:
             rows.append(read_part(record)[0])
         except BadRow as reason:
             raise click.ClickException(f"{path}:{number}: no test row: {reason}") from None
+    if most and not rows:
+        raise click.ClickException(f"{path} has no row to compare by; --rows 0 compares none")
     return rows
 
 

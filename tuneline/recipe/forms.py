@@ -79,7 +79,7 @@ def _read(record: Any, columns: Mapping[str, str], answered: bool) -> tuple[Row,
         raise BadRow(f"a row is an object, this is {_kind(record)}; give {FORMS}")
     given = rename(record, columns)
     about = read_about(given)
-    reader = _Reader(given, answered)
+    reader = _Reader(given, answered, {columns.get(key, key) for key, value in record.items() if value is None})
     body = reader.body()
     check_signs(body)
     return {**body, **about}, holding(reader.left)
@@ -116,7 +116,9 @@ def read_about(given: Row) -> Row:
     if "split" in about:
         name = about.pop("split")
         if name.lower() not in SETS:
-            raise BadRow(f"split {name!r} is none of {', '.join(SETS)}")
+            raise BadRow(
+                f"split {name!r} is none of {', '.join(SETS)}; say in extract.columns what it is, or `{IGNORE}`"
+            )
         about["set"] = SETS[name.lower()]
     return about
 
@@ -131,10 +133,10 @@ def check_signs(body: Row) -> None:
 
 
 class _Reader:
-    """Reads one record by taking its keys, so that what is left at the end has no place."""
+    """Reads one record by taking its keys, so that what is left at the end has no place. `nulls`: keys of one."""
 
-    def __init__(self, given: Row, answered: bool) -> None:
-        self.left, self.answered = dict(given), answered
+    def __init__(self, given: Row, answered: bool, nulls: set[str]) -> None:
+        self.left, self.answered, self.nulls = dict(given), answered, nulls
 
     def body(self) -> Row:
         self.refuse_preferences()
@@ -146,6 +148,8 @@ class _Reader:
         answer = next((key for key in ANSWERED if key in self.left), None)
         asked = next((key for key in ASKED if key in self.left), None)
         if asked == "text" and answer is None and self.answered:
+            if (answer := next((key for key in ANSWERED if key in self.nulls), None)) and not self.nulls & set(ASKED):
+                raise BadRow(f"{answer!r} is empty")  # not labelled yet: no text to be trained whole
             return {"text": as_text(self.left.pop("text"), "text")}
         if asked is None or (answer is None and self.answered):
             raise BadRow(f"no known form (keys: {', '.join(map(str, self.left)) or 'none'}); give {FORMS}")

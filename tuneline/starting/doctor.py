@@ -1,4 +1,4 @@
-"""An adapter's rows looked at without a model: its stages run into a folder that goes again, and three rows shown."""
+"""An adapter's rows looked at without a model: its stages run into a folder beside, and three rows are shown."""
 
 import importlib
 import json
@@ -14,6 +14,7 @@ import click
 from tuneline.files import Row, read_jsonl, read_rows
 from tuneline.models.base import read_base
 from tuneline.pipeline import stage_commands
+from tuneline.recipe.settings import read_recipe
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.preamble import read_preamble
 from tuneline.rows import message_text
@@ -26,13 +27,19 @@ OPENED, CLOSED = "⟦", "⟧"
 def examine(root: Path, adapter: str, folder: Path) -> Path:
     """Runs check, and extract to format, of an adapter, with all that they write below `folder`; its base's folder.
 
-    No strategy is asked for rows. Raises click.ClickException with the first fault, as the stage tells it.
+    What stood there goes. No strategy is asked for rows. Raises click.ClickException with the first fault, as the
+    stage tells it.
     """
     commands = stage_commands(root)
     if f"format@{adapter}" not in commands:
         known = ", ".join(sorted(name.split("@")[1] for name in commands if name.startswith("format@")))
         raise click.ClickException(f"params.yaml has no adapter {adapter}; it has {known}")
-    recipe = option(commands[f"trim@{adapter}"], "--recipe").name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    place = option(commands[f"trim@{adapter}"], "--recipe")
+    recipe = place.name
+    if unknown := [name for name in read_recipe(root / place).prefix if f"trim@{name}" not in commands]:
+        raise click.ClickException(f"{place / 'recipe.yaml'}: prefix: there is no adapter {', '.join(unknown)}")
     os.environ.setdefault("DVC_ROOT", str(root))
     run(commands["check"], folder)
     run(commands[f"extract@{recipe}"], folder)

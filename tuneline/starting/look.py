@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from tuneline.data.inputs import read_folder, read_records
+from tuneline.data.inputs import DETECT, read_folder, read_records
 from tuneline.data.language import language_of
 from tuneline.files import Row, dump_json
-from tuneline.recipe.forms import ANSWERED, ASKED, IGNORE, KEYS, read_part
+from tuneline.recipe.forms import ANSWERED, ASKED, IGNORE, KEYS, SETS, read_part
 from tuneline.rows import BadRow, answer, question
 
 SAMPLE = 300  # rows whose language is told
@@ -114,9 +114,10 @@ def duplicates(rows: Sequence[Row]) -> tuple[int, int]:
 # Columns that are no form's
 
 
-def read_sample(path: Path, most: int = 1000) -> list[dict[str, Any]]:
-    """The first records that are objects. Raises click.ClickException when there is none."""
-    records = ((line, record) for _, line, record in read_folder(path)) if path.is_dir() else read_records(path)
+def read_sample(path: Path, encoding: str = DETECT, most: int | None = 1000) -> list[dict[str, Any]]:
+    """The first records that are objects, or all. Raises click.ClickException when there is none."""
+    is_folder = path.is_dir()
+    records = (one[1:] for one in read_folder(path, encoding)) if is_folder else read_records(path, encoding)
     found = []
     for _, record in records:
         if isinstance(record, dict):
@@ -134,7 +135,7 @@ def suggest_columns(records: Sequence[Mapping[str, Any]], told: Mapping[str, str
     Names tell first, then values. A key that seldom holds something is not in it: its rows are refused rather than
     shortened.
     """
-    columns = {**name_columns(_keys(records)), **(told or {})}
+    columns = {**name_columns(keys_of(records)), **_unfit(records), **(told or {})}
     columns |= _guess_pair(records, columns)
     for key, holding in _left(records, columns).items():
         if holding > FEW * len(records):
@@ -152,9 +153,17 @@ def name_columns(keys: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _unfit(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """`id` and `split` that may go, since rows would be refused for what stands there."""
+    held = ([record[key] for record in records if record.get(key) not in (None, "")] for key in ("id", "split"))
+    ids, splits = (list(map(_shown, values)) for values in held)
+    twice = len(set(ids)) < len(ids)
+    return ({"id": IGNORE} if twice else {}) | ({"split": IGNORE} if {*map(str.lower, splits)} - {*SETS} else {})
+
+
 def _guess_pair(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, str]:
     """The question and the answer where no name tells: few distinct values are the answer, the longest the question."""
-    known = {columns.get(key, key) for key in _keys(records)}
+    known = {columns.get(key, key) for key in keys_of(records)}
     if known & {"messages", "conversations"}:
         return {}
     free = {key: texts for key, texts in _texts(records).items() if key not in columns and key not in KEYS}
@@ -168,7 +177,7 @@ def _guess_pair(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
     rest = [key for key in sorted(longest, key=_is_answers_name) if key not in guess]
     if not answered and (labels or rest):
         guess[(labels or rest)[-1]] = "label" if labels else "response"
-    elif not answered and len(guess) == len(_keys(records)):
+    elif not answered and len(guess) == len(keys_of(records)):
         guess = dict.fromkeys(guess, "text")
     return guess
 
@@ -179,7 +188,7 @@ def _is_answers_name(key: str) -> bool:
 
 def _texts(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Key → its values as text, of keys that hold something and neither lists nor objects."""
-    held = {key: [record[key] for record in records if record.get(key) not in (None, "")] for key in _keys(records)}
+    held = {key: [record[key] for record in records if record.get(key) not in (None, "")] for key in keys_of(records)}
     return {
         key: [_shown(value) for value in values]
         for key, values in held.items()
@@ -203,7 +212,7 @@ def _is_id(key: str, records: Sequence[Mapping[str, Any]]) -> bool:
     return bool(named) and len(values) == len(records) > 1
 
 
-def _keys(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def keys_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for record in records for key in record))
 
 
@@ -213,7 +222,7 @@ def _shown(value: Any) -> str:
 
 def describe_columns(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line a column: its name, how many values, one of them."""
-    keys = _keys(records)
+    keys = keys_of(records)
     lines = []
     for key in keys[:COLUMNS]:
         values = [_shown(record[key]) for record in records if record.get(key) is not None]

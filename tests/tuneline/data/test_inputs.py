@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuneline.data.inputs import read_records, read_text
+from tuneline.data.inputs import read_folder, read_records, read_text
 from tuneline.data.sources import read_file
 from tuneline.recipe.forms import FORMS, read_form
 from tuneline.recipe.settings import Extract
@@ -196,8 +196,16 @@ def test_csv_lines_are_right_after_long_fields_and_blank_lines(tmp_path: Path) -
     assert rows[-1]["messages"][0]["content"] == 'six "q"'
 
 
+def test_lines_of_a_table_that_hold_nothing_are_none(tmp_path: Path) -> None:
+    content = "\n;;\nprompt;response;\none;a;\n;;\n ; ;\n\ntwo;b;\n;;\n;\n"
+    rows = extract(tmp_path, "a.csv", content)
+    assert lines_and_reasons(rows) == [(4, ""), (8, "")]
+    for nothing in ("\n\n  \n", ";;\n;;\n", "prompt,response\n,\n"):
+        assert extract(tmp_path, "a.csv", nothing) == []
+
+
 def test_a_quote_that_is_never_closed_does_not_swallow_the_rows_after_it(tmp_path: Path) -> None:
-    with pytest.raises(click.ClickException, match=r"a\.csv:3: not CSV from here on"):
+    with pytest.raises(click.ClickException, match=r"a\.csv:3: not CSV from here on: .*; a quote within"):
         extract(tmp_path, "a.csv", 'prompt,response\na,b\nc,"d\ne,f\ng,h\n')
 
 
@@ -207,10 +215,12 @@ def test_a_csv_field_may_be_a_whole_document(tmp_path: Path) -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"))
+PAIRS = st.tuples(CELL, CELL).filter(lambda pair: any(map(str.strip, pair)))
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(TEXT, TEXT), max_size=5))
+@given(st.lists(PAIRS, max_size=5))
 def test_what_a_csv_writer_writes_is_read_back(pairs: list[tuple[str, str]]) -> None:
     out = io.StringIO(newline="")
     csv.writer(out).writerows([("prompt", "response"), *pairs])
@@ -260,12 +270,50 @@ def test_a_guess_is_told_and_utf_8_is_not(tmp_path: Path, capsys: pytest.Capture
     read_text(write(tmp_path, "a", FRENCH))
     assert capsys.readouterr().err == ""
     read_text(write(tmp_path, "b", FRENCH.encode("latin-1")))
-    assert "b: no UTF-8, read as cp1252; if that is wrong, declare `encoding`" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "b: no UTF-8, read as cp1252, such as 'Où', 'café', 'Là'; if that is wrong, declare `encoding`" in told
 
 
 def test_another_alphabet_is_not_taken_for_latin(tmp_path: Path) -> None:
     polish = "Zażółć gęślą jaźń. Dziękuję za wiadomość, spotkanie odbędzie się w środę."
     assert read_text(write(tmp_path, "a", polish.encode("cp1250"))) == polish
+
+
+SOME = {  # what people write, and the encoding in which their Excel saves it
+    "cp1252": [
+        "Où est ma commande ? Déjà à l´hôtel – “été” €;Près de la fenêtre, élève",
+        "Var är min beställning? Åsa;Vi får kolla på ärendet då",
+        "Wo ist meine Bestellung? Größe für „Tür“;Wir prüfen das schön",
+        "¿Dónde está el niño? Mañana;Aquí está, señor",
+        "Onde está a encomenda? Não chegou;Já estamos a ver as ações, João",
+        "Hvar er pöntunin mín? Þetta er ekki rétt;Við skoðum það",
+        "my naïve order over there is late;we are looking at it",
+    ],
+    "cp1250": [
+        "Gdzie jest moja paczka? Proszę o pomoc, dziękuję;Sprawdzimy to w środę",
+        "Kde je můj účet, prosím vás? Děkuji;Příliš pomalý kůň",
+        "Hol van a rendelésem? Kérem, segítsen, őrült hűtő;Megnézzük a rendelést",
+        "Unde este comanda mea? O ţară şi o maşină;Verificăm comanda acum",
+    ],
+    "cp1254": ["Siparişim nerede, numaralı ürün;Şimdi bakıyoruz, değil mi"],
+    "cp1257": ["El. paštas neveikia, kodėl šitaip?;Žiūrime į užsakymą čia"],
+    "cp850": ["Où est ma commande ? Reçu à l'hôtel;Près de la fenêtre, élève"],
+    "cp1251": ["Где мой заказ, почему так долго;Мы проверим заказ сегодня"],
+    "cp1253": ["Πού είναι η παραγγελία μου σήμερα;Ελέγχουμε τώρα την παραγγελία"],
+    "gb18030": ["订单在哪里？请告诉我，谢谢;我们正在检查订单"],
+}
+
+
+@pytest.mark.parametrize(("encoding", "text"), [(name, text) for name, texts in SOME.items() for text in texts])
+def test_letters_come_out_as_they_were_written(tmp_path: Path, encoding: str, text: str) -> None:
+    content = f"prompt;response\n{text}\n"
+    assert read_text(write(tmp_path, "a.csv", content.encode(encoding))) == content
+
+
+def test_a_picture_is_no_text(tmp_path: Path) -> None:
+    raw = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    with pytest.raises(click.ClickException, match=r"a\.png: no text whose encoding can be told; take it away, or"):
+        read_text(write(tmp_path, "a.png", raw))
 
 
 def test_a_pair_of_surrogates_in_utf_8_is_one_sign(tmp_path: Path) -> None:
@@ -437,9 +485,45 @@ def test_what_json_leaves_open_is_refused_in_lines_and_in_arrays(tmp_path: Path,
         assert rows[1]["line"] == 2
 
 
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ('{"text": "a"},', "not JSON: Extra data (column 14: ',')"),
+        ('{"text": "a",}', "not JSON: Expecting property name enclosed in double quotes (column 14: '}')"),
+        ('{"text": "a"', "not JSON: Expecting ',' delimiter (column 13: the end)"),
+        ("// mine", "not JSON: Expecting value (column 1: '/')"),
+        ('{"text": "a\tb"}', "not JSON: Invalid control character (column 12: '\\t')"),
+    ],
+)
+def test_what_is_no_json_is_told_by_sign_and_column(tmp_path: Path, bad: str, reason: str) -> None:
+    good = '{"text": "good"}'
+    assert lines_and_reasons(extract(tmp_path, "a", f"{good}\n{bad}\n{good}\n")) == [(1, ""), (2, reason), (3, "")]
+
+
+def test_an_array_that_breaks_is_told_by_the_line_of_its_fault(tmp_path: Path) -> None:
+    with pytest.raises(click.ClickException, match=r"a:3: not JSON from here on: Expecting value \(column 11: 'o'\)"):
+        extract(tmp_path, "a", '[\n{"text": "a",\n "label": oops},\n{"text": "b"}]')
+
+
 def test_a_column_twice_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(click.ClickException, match=r"a\.csv:1: the column 'text' stands twice; correct the file"):
         extract(tmp_path, "a.csv", "text,label,text\na,b,c\n")
+
+
+def test_a_column_twice_in_parquet_stops_the_run(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(click.ClickException, match=r"a\.parquet: the column 'text' stands twice; correct the file"):
+        list(read_records(tmp_path / "a.parquet"))
+
+
+def test_files_that_were_put_together_keep_no_byte_order_mark(tmp_path: Path) -> None:
+    mark, table = "\ufeff", "prompt,response\na,b\n"
+    rows = extract(tmp_path, "a.csv", f"{mark}{table}{mark}{table}{mark}c,d\n")
+    assert lines_and_reasons(rows) == [(2, ""), (3, "the header stands here again"), (4, ""), (5, "")]
+    assert rows[-1]["messages"][0]["content"] == "c"
+    lines = f'{mark}{{"text": "a"}}\n{mark}{{"text": "b{mark}"}}\n'
+    assert [row["text"] for row in extract(tmp_path, "a.jsonl", lines)] == ["a", f"b{mark}"]
 
 
 def test_a_quote_in_a_tsv_may_be_a_quote(tmp_path: Path) -> None:
@@ -490,6 +574,14 @@ def test_single_quotes_quote_where_only_they_part_the_rows(tmp_path: Path) -> No
     assert records(tmp_path, "text;label\n'one';a\n")[0]["text"] == "'one'"
 
 
+def test_a_space_may_stand_before_a_quote(tmp_path: Path) -> None:
+    pairs = [{"prompt": "one, two", "response": "a"}, {"prompt": "three", "response": "b, c"}]
+    for header in ("prompt, response", '"prompt", "response"'):
+        assert records(tmp_path, f'{header}\n"one, two", "a"\n"three", "b, c"\n') == pairs
+        assert records(tmp_path, f'{header}\n"one", "a"\n')[0]["response"] == "a"
+    assert records(tmp_path, 'prompt,response\none, "a"\ntwo,b\n')[0]["response"] == ' "a"'
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -533,3 +625,28 @@ def test_a_file_that_is_one_object_is_whole_for_a_reader_of_its_own(
     assert capsys.readouterr().err == ""
     assert [record for _, record in read_records(path)] == [{"text": "a"}, {"text": "b"}]
     assert capsys.readouterr().err == f"{path}: rows are those of Stop\n"
+
+
+# Folders
+
+
+def test_only_what_is_known_to_hold_no_rows_is_left_out_of_a_folder(tmp_path: Path) -> None:
+    for name in ("state.jsonl", "licences.csv", "License plates.jsonl", "readme_rows.jsonl", "state.csv"):
+        write(tmp_path, name, LINES)
+    for name in ("README.md", "LICENSE", "state.json", "dataset_info.json", ".rows.jsonl"):
+        write(tmp_path, name, "no rows")
+    read = {path.name for path, _, _ in read_folder(tmp_path)}
+    assert read == {"state.jsonl", "licences.csv", "License plates.jsonl", "readme_rows.jsonl", "state.csv"}
+
+
+@pytest.mark.parametrize(("target", "says"), [("nowhere", "nothing"), ("more", "a folder")])
+def test_a_link_of_which_no_row_would_be_read_is_told(tmp_path: Path, target: str, says: str) -> None:
+    (tmp_path / "more").mkdir()
+    write(tmp_path / "more", "b.jsonl", LINES)
+    (tmp_path / "rows").mkdir()
+    write(tmp_path / "rows", "a.jsonl", LINES)
+    (tmp_path / "rows/c.jsonl").symlink_to(tmp_path / "more/b.jsonl")
+    assert len(list(read_folder(tmp_path / "rows"))) == 4
+    (tmp_path / "rows/x").symlink_to(tmp_path / target)
+    with pytest.raises(click.ClickException, match=f"rows/x is a link to {says}; put files there"):
+        list(read_folder(tmp_path / "rows"))

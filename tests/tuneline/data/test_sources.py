@@ -46,7 +46,11 @@ def test_an_id_that_stands_twice_and_a_set_that_its_file_denies_are_refused(tmp_
     files = {"train.jsonl": [pair("a", id=1), pair("b", id="1")], "test.jsonl": [pair("c", split="train"), pair("d")]}
     found = read(tmp_path, files, test=["test.jsonl"])
     assert [(row["file"], row["line"], row["detail"]) for row in found.refused] == [
-        ("train.jsonl", 2, "the id '1' stands at train.jsonl:1 already"),
+        (
+            "train.jsonl",
+            2,
+            "the id '1' stands at train.jsonl:1 already; `ignore` ids in extract.columns, or correct them",
+        ),
         ("test.jsonl", 1, "its split is 'train', and recipe.yaml lists the file under test"),
     ]
     assert sets(found) == [None, "test"]

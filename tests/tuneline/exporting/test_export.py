@@ -359,6 +359,12 @@ def test_rows_that_are_missing_are_told(inside: Path, tmp_path: Path) -> None:
     assert "dvc pull data/lone/split/test.jsonl" in said
 
 
+def test_a_named_file_without_a_row_is_told(inside: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("")
+    words = ("dock", "--to", "peft", "--test", tmp_path / "rows.jsonl", "--out", tmp_path / "out")
+    assert f"{tmp_path}/rows.jsonl has no row to compare by" in run(*words, fails=True)
+
+
 ROW = {"messages": [{"role": "user", "content": "où?"}, {"role": "assistant", "content": "ici"}]}
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import Project
 from tuneline.cli import main
+from tuneline.files import read_jsonl
 from tuneline.starting.doctor import SHOWN, painted, shortened, three_rows
 
 
@@ -64,6 +65,8 @@ def dangling(schema: str) -> str:
     [
         ("params.yaml", lambda text: text.replace('"max-new-tokens": "auto"', '"max-new-tokens": 16'),
          r"test\.jsonl:\d+: the reference of row \w+ has \d+ tokens with its end, more than max-new-tokens 16"),
+        ("recipes/query_json/recipe.yaml", lambda text: re.sub("(?m)^prefix:.*", "prefix: {nobody: x}", text),
+         r"recipes/query_json/recipe\.yaml: prefix: there is no adapter nobody$"),
         ("recipes/query_json/schema.json", dangling, r"schema\.json.*nowhere"),
         ("recipes/query_json/source/train.jsonl", lambda text: '{"query": "a", "data": "no object"}\n' * 60,
          "60 of 66 rows refused, more than max-reject-share"),
@@ -84,6 +87,21 @@ def test_a_fault_is_one_line(
     errors = [line for line in done.output.splitlines() if line.startswith("Error: ")]
     assert len(errors) == 1
     assert re.search(says, errors[0]), errors
+
+
+def test_the_file_that_a_fault_names_is_there(project: Project, doctor: Callable[[str], Result]) -> None:
+    file = project.root / "recipes/query_json/system.md"
+    text = file.read_text("utf-8")
+    file.write_text(text + "This is said again and again. " * 2000, encoding="utf-8")
+    try:
+        done = doctor("query_json")
+    finally:
+        file.write_text(text, encoding="utf-8")
+    found = re.search(r"^Error: no row of (\d+) is left: \1 over-long, with .*; see (\S+)$", done.output, re.MULTILINE)
+    assert found, done.output
+    assert len(read_jsonl(project.root / found[2])) == int(found[1])
+    assert doctor("query_json").exit_code == 0
+    assert not (project.root / ".tuneline/doctor/query_json").exists()
 
 
 def test_an_adapter_that_is_not_there_is_one_line(doctor: Callable[[str], Result]) -> None:

@@ -30,11 +30,16 @@ QUEUES = ("hardware", "billing")
 TICKETS = [(n, f"My ticket about the matter {n} is still open, please look.", QUEUES[n % 2]) for n in range(40)]
 
 
+def write_base(folder: Path, *files: str) -> None:
+    folder.mkdir(parents=True)
+    for name in files or ("base.yaml", "config.json"):
+        (folder / name).write_text("")
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what `tuneline new` needs of a project."""
-    (tmp_path / "models/tiny").mkdir(parents=True)
-    (tmp_path / "models/tiny/base.yaml").write_text("")
+    write_base(tmp_path / "models/tiny")
     (tmp_path / "recipes").mkdir()
     (tmp_path / "params.yaml").write_text(PARAMS)
     monkeypatch.chdir(tmp_path)
@@ -121,6 +126,10 @@ def test_the_projects_own_params_get_lines_only(root: Path) -> None:
         (("mine", "--from", "tickets.csv", "--column", "text"), "--column text: not OWN=KEY"),
         (("mine", "--from", "tickets.csv", "--column", "text=words"), "words is no form's key"),
         (("mine", "--from", "empty.csv"), "empty.csv has no row"),
+        (
+            ("mine", "--from", "tickets.csv", "--column", "txt=text"),
+            "no row of tickets.csv has 'txt'; correct --column",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing(root: Path, words: tuple[str, ...], says: str) -> None:
@@ -166,8 +175,7 @@ def test_a_refused_file_gets_a_command_that_works(root: Path, header: str, row: 
 
 
 def test_the_base_is_in_the_command(root: Path) -> None:
-    (root / "models/big").mkdir()
-    (root / "models/big/base.yaml").write_text("")
+    write_base(root / "models/big")
     done = new("mine", "--from", write_tickets(root / "a.csv", "text;kind"), "--base", "models/big")
     assert command_in(done.output)[3:5] == ["--base", "models/big"]
 
@@ -200,8 +208,48 @@ def test_a_few_refused_rows_are_told_and_let_pass(root: Path) -> None:
     rows = [{"text": text, "label": queue} for _, text, queue in TICKETS]
     done = new("mine", "--from", write_lines(root / "a.jsonl", *rows, {"text": "one more", "label": ""}))
     assert "40 rows of a.jsonl, 1 refused" in done.output.replace(f"{root}/", "")
-    assert "  refused     1 of them: 'label' is empty" in done.output
+    assert "  refused     1 of them, the first at a.jsonl:41: 'label' is empty" in done.output
     assert section(root, "mine", "extract")["max-reject-share"] == 0.05
+
+
+def test_refused_rows_are_told_by_kind_place_and_way_out(root: Path) -> None:
+    rows = [{"text": text, "label": queue} for _, text, queue in TICKETS]
+    lines = "".join(json.dumps(row) + ("," if at % 2 else "") + "\n" for at, row in enumerate(rows))
+    (root / "a.jsonl").write_text('{"text": "one more", "label": ""}\n' + lines)
+    done = new("mine", "--from", "a.jsonl")
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        "Error: 21 of 41 rows of a.jsonl cannot be used",
+        "20 of them, the first at a.jsonl:3: not JSON: Extra data (column 89: ',')",
+        "1 of them, the first at a.jsonl:1: 'label' is empty",
+        "correct a.jsonl, or take them out: 5% of the rows may be refused",
+    ]
+
+
+def test_rows_in_no_form_get_the_way_out(root: Path) -> None:
+    done = new("mine", "--from", write_lines(root / "a.jsonl", *({"said": [{"n": n}]} for n in range(9))))
+    assert "rows of another kind: write them in one of the forms, or give the recipe a reader.py" in done.output
+    assert "for example" not in done.output
+
+
+def test_the_encoding_may_be_told_and_stays(root: Path) -> None:
+    rows = "".join(f"注文番号{n}はどこですか;確認します {n}\n" for n in range(20))
+    for header, code in (("prompt;response\n", 0), ("frage;antwort\n", 1)):
+        (root / "a.csv").write_bytes((header + rows).encode("cp932"))
+        done = new("mine", "--from", "a.csv", "--encoding", "cp932")
+        assert done.exit_code == code, done.output
+        if code:
+            shown = done.output.split("for example:\n")[1]
+            assert shown.split()[:5] == ["tuneline", "new", "mine", "--encoding", "cp932"]
+        else:
+            recipe = root / "recipes/mine"
+            first = read_files(recipe, read_recipe(recipe).extract, root).rows[0]
+            assert first["messages"][0]["content"] == "注文番号0はどこですか"
+            recipe.rename(root / "taken")
+            (root / "params.yaml").write_text(PARAMS)
+    assert (
+        "correct `encoding` in recipe.yaml (--encoding of" in new("mine", "--from", "a.csv", "--encoding", "x").output
+    )
 
 
 def test_a_folder_of_hugging_face(root: Path) -> None:
@@ -230,3 +278,68 @@ def test_texts_alone_are_measured_by_bits(root: Path) -> None:
     done = new("mine", "--from", write_lines(root / "a.jsonl", *({"text": text} for _, text, _ in TICKETS)))
     assert "  form        40 texts without a question" in done.output
     assert section(root, "mine", "eval") == {"measures": "bits"}
+
+
+def test_rows_that_are_not_labelled_yet_are_no_texts(root: Path) -> None:
+    rows = [{"text": text, "label": queue if n % 4 else None} for n, text, queue in TICKETS]
+    done = new("mine", "--from", write_lines(root / "a.jsonl", *rows))
+    assert done.exit_code == 1
+    assert "10 of them, the first at a.jsonl:1: 'label' is empty" in done.output
+
+
+def test_rows_that_are_all_of_one_set_are_told(root: Path) -> None:
+    (root / "theirs").mkdir()
+    write_lines(root / "theirs/test.jsonl", *({"text": text, "label": queue} for _, text, queue in TICKETS))
+    assert "  sets        test 40" in new("mine", "--from", "theirs").output
+
+
+def test_params_may_name_no_recipe_and_no_adapter(root: Path) -> None:
+    (root / "params.yaml").write_text("recipes:\nadapters:\ntrim: {max-tokens: 9}\n")
+    done = new("mine", "--from", write_tickets(root / "tickets.csv"))
+    assert done.exit_code == 0, done.exception
+    known = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    assert (known["recipes"], list(known["adapters"])) == (["mine"], ["mine"])
+
+
+@pytest.mark.parametrize("about", [{"id": 7}, {"split": "fold 3"}])
+def test_what_a_row_says_wrongly_of_itself_may_go(root: Path, about: dict) -> None:
+    rows = [{"text": text, "label": queue, **about} for _, text, queue in TICKETS]
+    done = new("mine", "--from", write_lines(root / "a.jsonl", *rows))
+    again = new(*command_in(done.output)[2:])
+    assert again.exit_code == 0, again.output
+    assert section(root, "mine", "extract")["columns"] == dict.fromkeys(about, "ignore")
+
+
+@pytest.mark.parametrize(
+    ("base", "written"),
+    [
+        ("models/big/", "models/big"),
+        ("./models/big", "models/big"),
+        ("{root}/models/big", "models/big"),
+        ("models/far", "data/bases/far"),
+        ("data/bases/far", "data/bases/far"),
+    ],
+)
+def test_the_base_is_named_as_the_pipeline_wants_it(root: Path, base: str, written: str) -> None:
+    write_base(root / "models/big")
+    write_base(root / "models/far", "base.yaml")
+    done = new("mine", "--from", write_tickets(root / "tickets.csv"), "--base", base.format(root=root))
+    assert done.exit_code == 0, done.output
+    assert yaml.safe_load((root / "params.yaml").read_text("utf-8"))["adapters"]["mine"]["base"] == written
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("recipes: [a", "params.yaml: while parsing a flow sequence"),
+        ("", "params.yaml is no mapping"),
+        ("- recipes", "params.yaml is no mapping"),
+        ("recipes: a\nadapters: {}\n", "params.yaml: recipes is a list of names, adapters a mapping by name"),
+        (None, "there is no params.yaml here; go to the folder of the project"),
+    ],
+)
+def test_params_that_cannot_be_read_are_one_line(root: Path, text: str | None, says: str) -> None:
+    (root / "params.yaml").unlink() if text is None else (root / "params.yaml").write_text(text)
+    done = new("mine", "--from", write_tickets(root / "tickets.csv"))
+    assert (done.exit_code, done.output.count("\n")) == (1, 1), done.output
+    assert done.output.startswith(f"Error: {says}")
