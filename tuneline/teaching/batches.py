@@ -219,7 +219,8 @@ class Batches:
         except TimeoutError:
             raise Unanswered(f"no whole answer in {TIMES * self.teacher.settings.timeout:g} s") from None
         except self.provider.faults as error:
-            raise self.provider.explain(error) from None
+            said = self.provider.explain(error)
+            raise said if isinstance(said, Unanswered) else Hopeless(f"batch: {said}") from None
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
             raise Unanswered("the service's answer is none about batches") from None
 

@@ -43,6 +43,9 @@ class OpenAIProvider:
         self.client = openai.AsyncOpenAI(
             api_key=secret or "none",
             base_url=settings.base_url if own_server else OPENAI,
+            default_headers={
+                "Authorization": f"Bearer {secret or 'none'}"
+            },  # else OPENAI_CUSTOM_HEADERS may have another
             max_retries=0,
             timeout=settings.timeout,
             http_client=Client(largest_answer(settings.max_tokens, LARGEST if settings.batch else 1)),

@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner
 
-from tests.servers.scripted_server import Here, scripted, served
+from tests.servers.scripted_server import Here, scripted, serve, served
 from tests.teaching import PAIR, SECRET, asking, flags, pay, settings
 from tests.tuneline.teaching.test_teacher import GOOD, both, logged, questions, refused
 from tuneline.files import read_jsonl
@@ -383,6 +383,13 @@ def test_a_redirect_takes_no_key_anywhere(provider: str, status: int, tmp_path: 
         line = refused(asking(server, provider), tmp_path, questions(1))
         assert (len(server.prompts), other.prompts) == (1, [])
     assert "the service sends the call on to 127.0.0.1; set base-url to it" in line
+
+
+def test_no_variable_puts_another_key_in_place_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer of-somebody-else")
+    with serve() as server:
+        pay(asking(server, "openai"), tmp_path, questions(1))
+        assert server.stats()["keys_seen"] == [SECRET]
 
 
 @both
