@@ -106,15 +106,14 @@ class Stage:
 
     def _tell_refused(self, name: str, generation: Generation) -> None:
         """The usual reasons, where answers that gave no row are most of them. None of use at all fails the stage."""
-        reasons = Counter(row["reason"] for row in generation.refused if row["reason"] != "known")
-        useless, rows = reasons.total(), generation.counts["rows"]
-        if useless <= rows:
+        useless, answers = generation.useless, generation.answers
+        if 2 * useless <= answers:
             return
+        reasons = Counter(row["reason"] for row in generation.refused if row["reason"] != "known")
         first = {row["reason"]: row["detail"] for row in reversed(generation.refused)}
         said = "; ".join(f"{reason} {times} ({first[reason][:100]})" for reason, times in reasons.most_common(3))
-        line = f"{name}: {useless} of {useless + rows} answers gave no row: {said}"
-        click.echo(line, err=True)
-        if not rows and "known" not in generation.counts:
+        click.echo(f"{name}: {useless} of {answers} answers gave no row: {said}", err=True)
+        if useless == answers:
             self.useless.append(name)
 
 

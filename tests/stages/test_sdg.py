@@ -194,6 +194,19 @@ def test_most_answers_refused_are_told(tmp_path: Path) -> None:
     assert "each: 2 of 3 answers gave no row: invalid 2 (it is not JSON" in done.output
 
 
+def test_most_answers_refused_are_told_though_the_others_hold_many_rows(tmp_path: Path) -> None:
+    many = json.dumps({"rows": [{"question": f"question {n}", "answer": "une réponse"} for n in range(5)]})
+    with scripted("no", "no", "no", many, many) as server:
+        recipe = write_asking_recipe(
+            tmp_path / "r", "anew", **FREE, rows=10, items="rows", **{"per-call": 2, "give-up": 9}
+        )
+        (recipe / "sdg/answer.json").write_text(json.dumps(LIST))
+        done = run(recipe, source_rows(tmp_path / "rows", QUESTIONS), at(server, attempts=1, concurrency=1))
+    succeeds(done)
+    assert len(made(recipe)) == 10
+    assert "each: 3 of 5 answers gave no row: invalid 3 (it is not JSON" in done.output
+
+
 def test_one_strategy_runs_alone_and_an_unknown_one_is_refused(tmp_path: Path, server: Scripted) -> None:
     recipe, rows = write_asking_recipe(tmp_path / "r"), source_rows(tmp_path / "rows", QUESTIONS)
     described = yaml.safe_load((recipe / "recipe.yaml").read_text())

@@ -224,7 +224,7 @@ def _pay(store: Store, teacher: Teacher, task: str, requests: list[Request]) -> 
         teacher.pay(requests, f"judge {task}", len(requests))
     except click.ClickException as error:
         why, of = error.message, error.__context__
-        refused = isinstance(of, Hopeless) and bool(REFUSED.search(str(of)))
+        refused = isinstance(of, Hopeless) and bool(REFUSED.match(str(of)))
         stopped = isinstance(of, Hopeless | Stopped | OSError) and not refused
     finally:
         failed = len(teacher.failures) or int(bool(why))

@@ -254,6 +254,7 @@ class Generation:
         self.counts: dict[str, int] = {"calls": 0, "rows": 0}
         self.spend = Spend(teacher)
         self.refused: list[Row] = []
+        self.answers = self.useless = 0  # and those of them that hold nothing of which a row can be made
         self.gave_up = False
 
     def __iter__(self) -> Iterator[Row]:
@@ -277,11 +278,15 @@ class Generation:
         outcome = self.teacher.outcome(call.request)
         self.counts["calls"] += len(outcome.keys)
         self.spend.add(outcome.keys)
+        self.answers += 1
         if outcome.reason:
+            self.useless += 1
             self._refuse(call, outcome.reason, outcome.detail, outcome.text, outcome.keys[-1])
             return
         made_by = {"prompt": self.strategy.prompt_hash, "answer": outcome.keys[-1], "model": self.teacher.name}
-        for row in self.strategy.rows(call, outcome.value, made_by):
+        rows = list(self.strategy.rows(call, outcome.value, made_by))
+        self.useless += bool(rows) and all(isinstance(row, BadRow) for row in rows)
+        for row in rows:
             if isinstance(row, BadRow):
                 self._refuse(call, "unusable", str(row), outcome.text, outcome.keys[-1])
                 continue

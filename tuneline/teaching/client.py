@@ -4,7 +4,9 @@ A redirect is not followed: the key would go to whom nobody chose. An answer has
 fills the memory. How long a call may take in all is held by teacher.py.
 """
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -13,6 +15,7 @@ import openai
 from tuneline.teaching.request import Hopeless, Unanswered
 
 FIXED, BYTES_OF_A_TOKEN = 2**20, 64  # of an answer: what is around it, and a token that is escaped and told twice
+LONGEST_WORDS = 300  # signs of what a service says of an error
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
@@ -36,12 +39,11 @@ class Client(openai.DefaultAioHttpClient):
         response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
         try:
             if response.is_redirect:
-                place = httpx2.URL(response.headers["location"])
-                raise Redirected(f"the service sends the call on to {place.host or 'another path'}; set base-url to it")
+                raise Redirected(f"the service sends the call on to {_place(response)}; set base-url to it")
             body = await self._read(response)
         finally:
             await response.aclose()
-        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in PACKED]
+        headers = [(name, value) for name, value in response.headers.raw if name.lower() not in PACKED]
         return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
     async def _read(self, response: httpx2.Response) -> bytes:
@@ -53,7 +55,15 @@ class Client(openai.DefaultAioHttpClient):
         return bytes(body)
 
 
-PACKED = ("content-encoding", "content-length", "transfer-encoding")  # of the body as it came, not as it is given on
+def _place(response: httpx2.Response) -> str:
+    """The host of a redirect, without what else its address may hold."""
+    try:
+        return httpx2.URL(response.headers.get("location", "")).host or "another path"
+    except httpx2.InvalidURL:
+        return "no address"
+
+
+PACKED = (b"content-encoding", b"content-length", b"transfer-encoding")  # of the body as it came, not as it is given on
 
 
 def largest_answer(max_tokens: int, answers: int = 1) -> int:
@@ -72,6 +82,30 @@ def explain_failure(error: BaseException) -> Unanswered | Hopeless:
     sent = not any(isinstance(cause, NOT_SENT) for cause in causes)
     said = " ".join(str(causes[-1]).split()) or type(causes[-1]).__name__
     return Unanswered(f"connection: {said}", sent=sent)
+
+
+def words_in(body: bytes) -> str:
+    """What a service says of an error, in its own words, in the forms that are in use; else the text as it is."""
+    text = body.decode("utf-8", "replace")
+    with suppress(ValueError, RecursionError):
+        return words_of(json.loads(text)) or short(text)
+    return short(text) or "nothing more"
+
+
+def words_of(value: Any) -> str:
+    """The same of the body's JSON; empty where it says nothing."""
+    if isinstance(value, str):
+        return short(value)
+    found = value if isinstance(value, list) else []
+    if isinstance(value, dict):
+        found = [value.get(name) for name in ("error", "errors", "message", "detail", "msg")]
+    return next(filter(None, map(words_of, found)), "")
+
+
+def short(text: str) -> str:
+    """In one line. It ends between words: half a key would not be known for one."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_WORDS else f"{line[:LONGEST_WORDS].rpartition(' ')[0]} …"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

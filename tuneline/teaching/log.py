@@ -5,6 +5,7 @@ write to the same file, and a process that is killed loses at most the line it w
 of an answer is the hash of all that determined it.
 """
 
+import errno
 import fcntl
 import json
 import math
@@ -112,7 +113,8 @@ class AnswerLog:
     def _append(self, key: bytes, line: bytes) -> None:
         self.start()
         if os.write(self.own, line) != len(line):
-            raise OSError(f"{self.own_path}: the disk is full")
+            os.ftruncate(self.own, self.size)  # else the next line would begin within this one
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.own_path))
         self.places[key] = (self.own_number, self.size)
         self.size += len(line)
 
@@ -151,7 +153,8 @@ class Claims:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.file = os.open(folder / "claims.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self.path = folder / "claims.lock"
+        self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def take(self, key: str) -> bool:
         """False where another process has it."""

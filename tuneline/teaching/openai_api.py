@@ -4,17 +4,18 @@ import json
 import math
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 import httpx2
 import openai
 
 from tuneline.files import dump_json
-from tuneline.teaching.batches import FAILED, LARGEST
-from tuneline.teaching.client import Client, Redirected, TooLarge, explain_failure, largest_answer
+from tuneline.teaching.batches import FAILED, LARGEST, Polled
+from tuneline.teaching.client import Client, Redirected, TooLarge, explain_failure, largest_answer, words_in, words_of
 from tuneline.teaching.log import Answer
 from tuneline.teaching.options import Settings
-from tuneline.teaching.request import Hopeless, Request, Unanswered
+from tuneline.teaching.request import Hopeless, Request, Unanswered, tokens
 
 FINISHES = {"length": "length", "content_filter": "refusal"}
 HOPELESS_CODES = ("insufficient_quota", "billing_hard_limit_reached")
@@ -25,9 +26,12 @@ STRICT = {  # keywords of a schema
     "exclusiveMinimum", "format", "items", "maxItems", "maximum", "minItems", "minimum", "multipleOf", "pattern",
     "properties", "required", "title", "type",
 }  # fmt: skip
+FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 
 
 class OpenAIProvider:
+    faults = (openai.OpenAIError, httpx2.TransportError, httpx2.InvalidURL, Redirected, TooLarge)
+
     def __init__(self, settings: Settings, secret: str) -> None:
         """Raises Hopeless when OpenAI itself is meant and there is no key."""
         own_server = settings.base_url != "default"
@@ -39,6 +43,9 @@ class OpenAIProvider:
         self.client = openai.AsyncOpenAI(
             api_key=secret or "none",
             base_url=settings.base_url if own_server else OPENAI,
+            default_headers={
+                "Authorization": f"Bearer {secret or 'none'}"
+            },  # else OPENAI_CUSTOM_HEADERS may have another
             max_retries=0,
             timeout=settings.timeout,
             http_client=Client(largest_answer(settings.max_tokens, LARGEST if settings.batch else 1)),
@@ -60,19 +67,31 @@ class OpenAIProvider:
         """Raises Unanswered or Hopeless."""
         start = time.monotonic()
         try:
-            # `chat.completions.create` would walk the body and the answer by their types: half of a call's CPU time.
-            raw = await self.client.post("/chat/completions", body=self.body(request), cast_to=httpx2.Response)
-            return read_completion(raw.content, self.settings.model, time.monotonic() - start)
-        except openai.APIStatusError as error:
-            if error.status_code == 400 and (other := other_limit(self.limit, error.message)):
+            return read_completion(await self._post(request), self.settings.model, time.monotonic() - start)
+        except self.faults as error:
+            raise self.explain(error) from None
+
+    async def _post(self, request: Request) -> bytes:
+        """The answer's body; asked a second time where the server names another limit."""
+        limit = self.limit
+        for last in (False, True):
+            try:
+                # `chat.completions.create` would walk body and answer by their types: half of a call's CPU time.
+                answer = await self.client.post("/chat/completions", body=self.body(request), cast_to=httpx2.Response)
+                return answer.content
+            except openai.APIStatusError as error:
+                other = error.status_code in (400, 422) and other_limit(limit, error.response.text)
+                if last or not other:
+                    raise
                 self.limit = other
-                return await self.answer(request)
-            raise explain_status(error) from None
-        except (openai.APIConnectionError, httpx2.TransportError, Redirected, TooLarge) as error:  # a time-out is one
-            raise explain_failure(error) from None
+        raise AssertionError("the loop returns or raises")
+
+    def explain(self, error: Exception) -> Unanswered | Hopeless:
+        """What one of the `faults` means."""
+        return explain_status(error) if isinstance(error, openai.APIStatusError) else explain_failure(error)
 
     async def find_batch(self, name: str) -> str | None:
-        async for batch in await self._do(self.client.batches.list(limit=100)):
+        async for batch in self.client.batches.list(limit=100):
             if (batch.metadata or {}).get("name") == name and batch.status not in FAILED:
                 return batch.id
         return None
@@ -83,54 +102,52 @@ class OpenAIProvider:
             for key, request in asked.items()
         )
         content = "".join(dump_json(line) + "\n" for line in lines).encode()
-        file = await self._do(self.client.files.create(file=(f"{name}.jsonl", content), purpose="batch"))
-        made = self.client.batches.create(
+        file = await self.client.files.create(file=(f"{name}.jsonl", content), purpose="batch")
+        made = await self.client.batches.create(
             input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", metadata={"name": name}
         )
-        return (await self._do(made)).id
+        return made.id
 
-    async def poll(self, batch: str) -> tuple[str, dict[str, Answer | Unanswered]]:
-        state = await self._do(self.client.batches.retrieve(batch))
+    async def poll(self, batch: str) -> Polled:
+        state = await self.client.batches.retrieve(batch)
+        if not state.status:
+            raise LookupError
         if state.status not in ("completed", *FAILED):
-            return "waiting", {}
+            return Polled("waiting")
         answers: dict[str, Answer | Unanswered] = {}
         for file in filter(None, (state.output_file_id, state.error_file_id)):
-            content = await self._do(self.client.files.content(file))
+            content = await self.client.files.content(file)
             for line in content.content.splitlines():  # of bytes: in a text, U+2028 would end a line too
-                record = json.loads(line)
-                answers[record["custom_id"]] = self._batch_answer(record)
-        return state.status if state.status in FAILED else "done", answers
+                with suppress(ValueError, LookupError, TypeError, AttributeError):  # of no known question
+                    record = json.loads(line)
+                    answers[record["custom_id"]] = self._batch_answer(record)
+        said = words_of([error.message for error in (state.errors and state.errors.data) or []])
+        return Polled(state.status if state.status in FAILED else "done", answers, said)
 
     def _batch_answer(self, record: dict[str, Any]) -> Answer | Unanswered:
         response = record.get("response") or {}
         if response.get("status_code") != 200:
             said = words_of(response.get("body") or record)
-            return Unanswered(f"status {response.get('status_code')}{said and f': {said}'}")
+            return Unanswered(": ".join(filter(None, (f"status {response.get('status_code')}", said))))
         try:
-            return read_completion(response["body"], self.settings.model, 0.0)
+            return read_completion(response.get("body"), self.settings.model, 0.0)
         except Unanswered as error:
             return error
-
-    async def _do(self, call: Any) -> Any:
-        """Awaits a call of the SDK. Raises Hopeless: these calls are few, and another run repeats them."""
-        try:
-            return await call
-        except openai.OpenAIError as error:
-            raise Hopeless(f"batch: {' '.join(str(error).split())[:300]}; run it again to go on") from None
 
     async def close(self) -> None:
         await self.client.close()
 
 
-def read_completion(body: bytes | dict, model: str, seconds: float) -> Answer:
-    """Raises Unanswered when the body is no completion."""
+def read_completion(body: Any, model: str, seconds: float) -> Answer:
+    """`body`: its bytes, or their JSON. Raises Unanswered when it is no completion."""
     try:
-        value = body if isinstance(body, dict) else json.loads(body)
-        if "choices" not in value and (said := words_of(value)):  # status 200, and an error inside
-            raise Unanswered(f"the service says {said}")
-        choice = value["choices"][0]
+        value = json.loads(body) if isinstance(body, bytes) else body
+        choice = (value.get("choices") or [{}])[0]
+        if said := words_of({"error": choice.get("error")}) or ("" if choice else words_of(value)):
+            raise Unanswered(f"the service says {said}")  # with status 200
         message = choice["message"]
-        usage = value.get("usage") or {}
+        usage = value.get("usage")
+        usage = usage if isinstance(usage, dict) else {}
         refused = message.get("refusal")
         text = refused or message.get("content") or ""
         if not isinstance(text, str):
@@ -138,21 +155,13 @@ def read_completion(body: bytes | dict, model: str, seconds: float) -> Answer:
         return Answer(
             text=text,
             finish="refusal" if refused else FINISHES.get(choice.get("finish_reason"), "stop"),
-            tokens_in=int(usage.get("prompt_tokens") or 0),
-            tokens_out=int(usage.get("completion_tokens") or 0),
+            tokens_in=tokens(usage.get("prompt_tokens")),
+            tokens_out=tokens(usage.get("completion_tokens")),
             seconds=round(seconds, 3),
             model=str(value.get("model") or model),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise Unanswered("the service's answer is no chat completion", sent=True) from None
-
-
-def words_of(body: Any) -> str:
-    """What a service says of an error, in its own words, in the forms that are in use; empty where it says nothing."""
-    found = body.get("error", body) if isinstance(body, dict) else None
-    if isinstance(found, dict):
-        found = found.get("message") or found.get("detail")
-    return " ".join(found.split())[:300] if isinstance(found, str) else ""
 
 
 def other_limit(limit: str, said: str) -> str | None:
@@ -168,7 +177,7 @@ def without_halves(text: str) -> str:
 
 def explain_status(error: openai.APIStatusError) -> Unanswered | Hopeless:
     status = error.status_code
-    said = words_of(error.body) or " ".join(str(error.message).split())[:300]
+    said = words_in(error.response.content)
     if (status == 429 and error.code not in HOPELESS_CODES) or status in (408, 409) or status >= 500:
         return Unanswered(f"status {status}: {said}", retry_after(error.response.headers))
     return Hopeless(f"the service says {status}: {said}")
@@ -199,10 +208,13 @@ def is_strict(schema: Any, root: bool = True) -> bool:
     """
     if not isinstance(schema, dict) or not schema.keys() <= STRICT or (root and schema.get("type") != "object"):
         return False
-    properties = schema.get("properties", {})
-    if schema.get("type") == "object" and (
+    properties, types = schema.get("properties", {}), schema.get("type", ())
+    is_object = "object" in ([types] if isinstance(types, str) else types) or bool(properties)
+    if is_object and (
         schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(properties)
     ):
+        return False
+    if schema.get("format", "date") not in FORMATS:
         return False
     inner = [*properties.values(), *schema.get("$defs", {}).values(), *schema.get("anyOf", [])]
     inner += [schema["items"]] if "items" in schema else []

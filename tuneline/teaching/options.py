@@ -28,10 +28,14 @@ class ServiceUrl(click.ParamType):
     name = "url"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        parts = urlsplit(value)
-        if value != "default" and not (parts.scheme in ("http", "https") and parts.hostname):
+        try:
+            parts = urlsplit(value)
+            good = value == "default" or (parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+        except ValueError:  # a bracket that is not closed, a port that is none
+            good = False
+        if not good:
             self.fail("is no http:// or https:// address; or write default", param, ctx)
-        if parts.username or parts.password or parts.query or parts.fragment:
+        if "@" in parts.netloc or parts.query or parts.fragment:
             self.fail("holds more than a place: a key comes from the environment, never from an address", param, ctx)
         return value
 

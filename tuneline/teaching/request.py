@@ -105,7 +105,7 @@ def read_values(text: str) -> list[Any]:
     """The text's JSON: all of it, or what stands in it as models write it: after their thoughts, in a fence, in a
     sentence. Each value once. Raises ValueError where there is none.
     """
-    said = text.rpartition("</think>")[2].strip()
+    said = text.rpartition("</think>")[2].partition("<think>")[0].strip()  # a thought without an end is none either
     for whole in (text.strip(), said):
         with suppress(ValueError):
             return [DECODER.decode(whole)]
@@ -148,12 +148,31 @@ DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 MOST_BRACKETS = 1000  # at which JSON is looked for in a text: an answer of brackets alone would take for ever
 
 
-def with_usage(answer: Answer, request: Request) -> Answer:
-    """The answer, with an estimate of its tokens where the service reports none: it is not free for that."""
-    if answer.tokens_in or answer.tokens_out:
-        return answer
+def tokens(reported: Any) -> int:
+    """A count as a service reports it; 0 where it is none, below zero or beyond all reason."""
+    try:
+        count = int(reported or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return count if 0 <= count <= MOST_TOKENS else 0
+
+
+MOST_TOKENS = 10**9  # of a question or an answer
+
+
+def with_usage(answer: Answer, request: Request | None) -> Answer:
+    """The answer, with an estimate of the tokens that the service does not report: they are not free for that."""
     long = len(answer.text.encode("utf-8", "surrogatepass"))
-    return replace(answer, tokens_in=most_tokens(request) // BYTES_A_TOKEN, tokens_out=long // BYTES_A_TOKEN)
+    return replace(
+        answer,
+        tokens_in=answer.tokens_in or likely_tokens(request),
+        tokens_out=answer.tokens_out or long // BYTES_A_TOKEN,
+    )
+
+
+def likely_tokens(request: Request | None) -> int:
+    """Of a question; 0 where it is not known."""
+    return most_tokens(request) // BYTES_A_TOKEN if request else 0
 
 
 def most_tokens(request: Request) -> int:

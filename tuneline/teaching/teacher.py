@@ -10,23 +10,23 @@ import itertools
 import random
 import re
 import time
+from base64 import b64encode
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
 import click
 
-from tuneline.teaching.batches import pay_in_batches
+from tuneline.teaching.batches import LONGEST, pay_in_batches
 from tuneline.teaching.ledger import Ledger, Rules
 from tuneline.teaching.log import Answer, Claims
 from tuneline.teaching.options import KEYS, Settings, read_secret
 from tuneline.teaching.progress import Progress
 from tuneline.teaching.rates import Rate
 from tuneline.teaching.request import (
-    BYTES_A_TOKEN,
     Hopeless,
     Missing,
     Outcome,
@@ -35,13 +35,16 @@ from tuneline.teaching.request import (
     Stopped,
     Unanswered,
     Unsettled,
+    likely_tokens,
     most_tokens,
     with_usage,
 )
 from tuneline.teaching.retry import pause
 
 OTHERS = 0.5  # seconds between two looks at what another process has asked for
+LONGEST_OTHERS = 3600.0  # seconds without an answer of it; one that waits for a batch may take longer
 NOTICED, TOLD_EVERY = 5.0, 30.0  # seconds of a wait, and between two lines on waits
+LEAST_SECRET = 8  # signs; what is shorter is no key but what a local server wants in its place, such as EMPTY
 LONGEST_ASKED = 600.0  # seconds that a service may ask to wait; what is longer is for another run
 
 
@@ -120,6 +123,7 @@ class Teacher(Ledger):
         self.token_rate = Rate(self.settings.tokens_per_minute, clock, partial(self._tell, "tokens-per-minute"))
         self.elsewhere: deque[Unsettled] = deque()
         self.reserved, self.in_flight = 0.0, 0
+        self.known, self.since = -1, 0.0  # answers in the log, and since when there are no more
         self.freed = asyncio.Event()
         self.jitter = random.Random()
         provider = open_provider(self.settings, self.secret)
@@ -156,7 +160,7 @@ class Teacher(Ledger):
             try:
                 self.log.refresh()
                 if key not in self.log:
-                    self.keep(key, await self._call(provider, asked))
+                    await self._call(provider, key, asked)
             except Unanswered as error:
                 self.failures.append(self.without_secret(str(error)))
                 break
@@ -166,8 +170,17 @@ class Teacher(Ledger):
         self.progress.update(done=1)
 
     async def wait_for_others(self) -> None:
-        """Before the next question, and long enough that asking again and again takes no time from those who work."""
-        self._tell("another process, which has asked the same", OTHERS)
+        """Before the next question, and long enough that asking again and again takes no time from those who work.
+
+        Raises Hopeless when the log has got no answer for long: a process that is stopped keeps its claims.
+        """
+        now = time.monotonic()
+        if len(self.log) != self.known:
+            self.known, self.since = len(self.log), now
+        asks = f"another process, which asks the same ({self.claims.path}; fuser names it)"
+        if now - self.since > (LONGEST if self.settings.batch else LONGEST_OTHERS):
+            raise Hopeless(f"no answer for {(now - self.since) / 3600:.1f} h of {asks}: end it, and run this again")
+        self._tell(asks, now - self.since)
         await asyncio.sleep(OTHERS)
 
     def keep(self, key: str, answer: Answer) -> None:
@@ -183,20 +196,20 @@ class Teacher(Ledger):
         self.spent += self.price.cost(answer.tokens_in, answer.tokens_out) * answer.discount
         self.longest = max(self.longest, answer.tokens_out)
 
-    def _charge_lost(self, request: Request) -> None:
+    def charge_lost(self, request: Request | None, discount: float = 1.0) -> None:
         """What a call that gave no answer may be billed: the question, and as long an answer as was asked for."""
-        usd = self.price.cost(most_tokens(request) // BYTES_A_TOKEN, self.settings.max_tokens)
+        usd = self.price.cost(likely_tokens(request), self.settings.max_tokens) * discount
         self.lost, self.lost_usd, self.spent = self.lost + 1, self.lost_usd + usd, self.spent + usd
 
     def _lost_calls(self) -> str:
         calls = "1 call" if self.lost == 1 else f"{self.lost} calls"
         return f"{calls} gave no answer and may be billed: ${self.lost_usd:.4f} by estimate, counted in the budget"
 
-    async def _call(self, provider: Provider, request: Request) -> Answer:
-        """One answer, by up to `attempts` calls. Raises Unanswered, Hopeless or Stopped."""
+    async def _call(self, provider: Provider, key: str, request: Request) -> None:
+        """Has one answer logged, by up to `attempts` calls. Raises Unanswered, Hopeless or Stopped."""
         for attempt in itertools.count(1):
             try:
-                return await self._one_call(provider, request)
+                return await self._one_call(provider, key, request)
             except Unanswered as error:
                 if attempt == self.settings.attempts:
                     raise
@@ -207,37 +220,55 @@ class Teacher(Ledger):
                 seconds = pause(attempt, error.after, self.jitter)
                 self._tell(str(error), seconds)
                 await asyncio.sleep(seconds)
-        raise AssertionError("the loop returns or raises")
 
     def _tell(self, what: str, seconds: float) -> None:
         """A wait that a user would notice, now and then."""
         now = time.monotonic()
         if seconds >= NOTICED and now - self.told_of_waiting >= TOLD_EVERY:
             self.told_of_waiting = now
-            self.progress.say(self.without_secret(f"waits {seconds:.0f} s: {what}"))
+            self.say(f"waits {seconds:.0f} s: {what}")
 
-    async def _one_call(self, provider: Provider, request: Request) -> Answer:
+    def say(self, line: str) -> None:
+        self.progress.say(self.without_secret(line))
+
+    async def _one_call(self, provider: Provider, key: str, request: Request) -> None:
+        """When the run ends meanwhile, by Ctrl-C or by what another call met, an answer that is paid is still kept."""
         most_in, most_out = most_tokens(request), self.longest
         await self.request_rate.take(1)
         await self.token_rate.take(most_in // 4 + most_out // 2)
         most = self.price.cost(most_in, most_out)
         await self._reserve(most)
+        asking = asyncio.create_task(self._ask(provider, key, request, most))
+        try:
+            await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            _, late = await asyncio.wait([asking], timeout=NOTICED)
+            if late:
+                self.say(f"ends with the answers to {self.in_flight} calls, which are paid; Ctrl-C again: at once")
+            with suppress(Unanswered, Hopeless, OSError):
+                await asking
+            raise
+
+    async def _ask(self, provider: Provider, key: str, request: Request, most: float) -> None:
+        """`most`: USD that are held back for it."""
         try:
             async with asyncio.timeout(self.settings.timeout):  # in all: a body may come a byte a second
                 answer = with_usage(await provider.answer(request), request)
             self.charge(answer)  # before what was held back for it is free
-            return answer
-        except TimeoutError:
-            self._charge_lost(request)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            self.charge_lost(request)
+            if isinstance(error, asyncio.CancelledError):
+                raise
             raise Unanswered(f"no whole answer in {self.settings.timeout:g} s", sent=True) from None
         except Unanswered as error:
             if error.sent:
-                self._charge_lost(request)
+                self.charge_lost(request)
             raise
         finally:
             self.reserved -= most
             self.in_flight -= 1
             self.freed.set()
+        self.keep(key, answer)
 
     async def _reserve(self, most: float) -> None:
         """Holds back what a call may cost at most; waits for calls in flight when that is over the budget."""
@@ -253,14 +284,21 @@ class Teacher(Ledger):
         self.in_flight += 1
 
     def without_secret(self, text: str) -> str:
-        return _spellings(self.secret).sub("[secret]", text) if self.secret else text
+        return _spellings(self.secret).sub("[secret]", text) if len(self.secret) >= LEAST_SECRET else text
 
 
 @cache
 def _spellings(secret: str) -> re.Pattern[str]:
-    """The secret as it stands, and with any of its signs escaped as JSON, a URL or HTML does."""
+    """The secret as it stands or over several lines, with any of its signs escaped as JSON, a URL or HTML does, and in
+    base64, alone or within more.
+    """
+    many = "{1,8}"  # with an end: else a text of backslashes alone takes the square of its length
     signs = (
-        rf"(?:{re.escape(sign)}|\\+u00{ord(sign):02x}|\\+{re.escape(sign)}|%{ord(sign):02x}|&\#x?0*(?:{ord(sign)}|{ord(sign):x});)"
+        rf"(?:{re.escape(sign)}|\\{many}u00{ord(sign):02x}|\\{many}{re.escape(sign)}|%(?:25){{0,8}}{ord(sign):02x}"
+        rf"|&\#x?0{{0,8}}(?:{ord(sign)}|{ord(sign):x});)"
         for sign in secret
     )
-    return re.compile("".join(signs), re.IGNORECASE)
+    coded = [b64encode(bytes(at) + secret.encode()).decode() for at in range(3)]
+    # The first and the last sign also depend on what stands beside the secret.
+    inner = [re.escape(text.rstrip("=")[(0, 2, 3)[at] : -1]) for at, text in enumerate(coded)]
+    return re.compile("|".join([rf"(?:\s|\\{many}[nr]){{0,8}}".join(signs), *inner]), re.IGNORECASE)

@@ -1,5 +1,6 @@
 """Batch APIs over HTTP on loopback: submitted once, found again after a kill, paid at half the price."""
 
+import asyncio
 import json
 import os
 import random
@@ -18,11 +19,12 @@ from tests.conftest import ROOT
 from tests.servers import teacher_server
 from tests.servers.scripted_server import Here, serve, served
 from tests.teaching import PAIR, SECRET, asking, pay, settings
+from tuneline.files import write_json
 from tuneline.teaching.batches import batch_name
 from tuneline.teaching.ledger import Spend
 from tuneline.teaching.log import AnswerLog
 from tuneline.teaching.options import Settings
-from tuneline.teaching.request import Request
+from tuneline.teaching.request import Request, most_tokens
 
 both = pytest.mark.parametrize("provider", ["openai", "gemini"])
 
@@ -137,7 +139,7 @@ def test_questions_that_get_no_answer_fail_the_run_and_the_next_one_submits_them
     with serve(faults=1, kinds=("500",)) as server:
         chosen = batching(server, provider, attempts=2)
         for run in (1, 2, 3):  # no run may take the batches of the one before for its own
-            assert "the batch gave no answer" in refused(chosen, tmp_path, questions(3))
+            assert "server error" in refused(chosen, tmp_path, questions(3))
             assert server.stats()["batches"] == 2 * run
         server.faults = 0.0
         outcomes, _ = pay(chosen, tmp_path, questions(3))
@@ -348,3 +350,262 @@ def test_single_calls_go_on_where_a_batch_stood(provider: str, tmp_path: Path) -
     with AnswerLog(tmp_path / f"{provider}-m") as log:
         assert len(log) == 5
     assert sorted(record["discount"] for record in logged(tmp_path)) == [0.5, 0.5, 0.5, 1.0, 1.0]
+
+
+# What a service may say
+
+
+def changed(**methods: Any) -> Here:
+    """A server with other methods."""
+    return type("Changed", (Here,), methods)()
+
+
+def saying(body: bytes, status: int = 200, times: int = 10**9, headers: dict | None = None) -> Any:
+    """A method that gives a reply so many times, then what the server's own of that name gives."""
+
+    def named(name: str) -> Any:
+        async def say(self: Here, request: web.Request) -> web.Response:
+            self.said = getattr(self, "said", 0) + 1
+            if self.said > times:
+                return await getattr(Here, name)(self, request)
+            return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+        return say
+
+    return named
+
+
+@both
+@pytest.mark.parametrize("name", ["listing", "poll"])
+@pytest.mark.parametrize("body", [b"[1]", b"null", b"<html>", b'"x"', b'{"data": [5], "operations": [5]}'])
+def test_an_answer_about_a_batch_in_any_form_is_a_line_at_most(
+    provider: str, name: str, body: bytes, tmp_path: Path
+) -> None:
+    server = changed(**{name: saying(body)(name)})
+    with served(server) as server.port:
+        try:
+            pay(batching(server, provider, attempts=2), tmp_path, questions(2))
+        except click.ClickException as error:
+            assert "the service's answer is none about batches; run it again" in error.message
+
+
+@pytest.mark.parametrize("name", ["upload", "content", "openai_create"])
+@pytest.mark.parametrize("body", [b"[1]", b"null", b"<html>", b"{}"])
+def test_so_is_one_about_its_files(name: str, body: bytes, tmp_path: Path) -> None:
+    server = changed(**{name: saying(body)(name)})
+    with served(server) as server.port:
+        refused(batching(server, "openai", attempts=2), tmp_path, questions(2))
+
+
+@both
+@pytest.mark.parametrize("name", ["listing", "poll"])
+def test_a_batch_is_not_asked_for_where_a_redirect_leads(provider: str, name: str, tmp_path: Path) -> None:
+    with serve() as other:
+        server = changed(**{name: saying(b"", 307, headers={"Location": other.gemini_url})(name)})
+        with served(server) as server.port:
+            assert "sends the call on to 127.0.0.1" in refused(batching(server, provider), tmp_path, questions(2))
+        assert other.stats()["keys_seen"] == []
+
+
+@both
+def test_a_look_that_fails_is_followed_by_others_and_the_last_words_are_told(provider: str, tmp_path: Path) -> None:
+    said = b'{"error": {"message": "Busy today"}}'
+    server = changed(poll=saying(said, 503, times=3)("poll"))
+    with served(server) as server.port:
+        pay(batching(server, provider, attempts=4), tmp_path, questions(2))
+        assert server.stats()["batches"] == 1
+    server = changed(poll=saying(said, 503)("poll"))
+    with served(server) as server.port:
+        line = refused(batching(server, provider, attempts=2), tmp_path / "b", questions(2))
+    assert line == "batch: status 503: Busy today; run it again to go on"
+    assert len(records(tmp_path / "b")) == 1
+
+
+async def trickle(self: Here, request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for _ in range(100):
+        await response.write(b" ")
+        await asyncio.sleep(0.1)
+    return response
+
+
+@both
+def test_a_look_that_trickles_ends_with_the_time(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneline.teaching.batches.TIMES", 1)
+    server = changed(poll=trickle)
+    with served(server) as server.port:
+        line = refused(batching(server, provider, attempts=1, timeout=0.5), tmp_path, questions(2))
+    assert "no whole answer in 0.5 s" in line
+
+
+def never(self: Here, batch: dict) -> None:
+    batch["polls"] = 0
+
+
+@both
+def test_a_batch_is_waited_for_with_words_and_with_an_end(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("tuneline.teaching.batches.FIRST_TOLD", 0.1)
+    monkeypatch.setattr("tuneline.teaching.batches.LONGEST", 0.5)
+    server = changed(openai_finish=never, gemini_finish=never)
+    with served(server) as server.port:
+        assert "is not done after" in refused(batching(server, provider), tmp_path, questions(2))
+    assert " of 2, 0 min so far: waits for the service" in capsys.readouterr().err
+
+
+def failing(self: Here, batch: dict) -> None:
+    said = "Enqueued token limit reached"
+    batch["shown"] |= {"status": "failed", "errors": {"data": [{"code": "x", "message": said}]}}
+    batch["shown"] |= {"done": True, "error": {"code": 8, "message": said}}
+    batch["shown"].setdefault("metadata", {})["state"] = "BATCH_STATE_FAILED"
+
+
+@both
+def test_why_a_batch_failed_is_told(provider: str, tmp_path: Path) -> None:
+    server = changed(openai_finish=failing, gemini_finish=failing)
+    with served(server) as server.port:
+        line = refused(batching(server, provider), tmp_path, questions(2))
+    assert "failed: Enqueued token limit reached; run it again" in line
+
+
+def answering(body: Any, more: list[Any] = ()) -> Here:
+    """A server whose batches have this answer to each question, and more lines."""
+
+    def openai(self: Here, batch: dict) -> None:
+        lines = [
+            {"custom_id": line["custom_id"], "response": {"status_code": 200, "body": body}} for line in batch["lines"]
+        ]
+        text = "".join(one if isinstance(one, str) else f"{json.dumps(one)}\n" for one in (*more, *lines))
+        file = self.keep(text.encode(), "out.jsonl", "batch_output")
+        batch["shown"] |= {"status": "completed", "output_file_id": file["id"]}
+
+    def gemini(self: Here, batch: dict) -> None:
+        rows = [{"response": body, "metadata": line["metadata"]} for line in batch["lines"]]
+        output = {"inlinedResponses": {"inlinedResponses": [*more, *rows]}}
+        batch["shown"]["metadata"] |= {"state": "BATCH_STATE_SUCCEEDED", "output": output}
+
+    return changed(openai_finish=openai, gemini_finish=gemini)
+
+
+GOOD = '{"question": "Quelle heure ?", "answer": "Midi passé"}'
+WHOLE = {
+    "openai": {"choices": [{"message": {"content": GOOD}}]},
+    "gemini": {"candidates": [{"content": {"parts": [{"text": GOOD}]}, "finishReason": "STOP"}]},
+}
+
+
+@both
+def test_lines_of_another_form_harm_no_other_and_foreign_answers_are_not_kept(provider: str, tmp_path: Path) -> None:
+    foreign = {"custom_id": "ab" * 32, "response": {"status_code": 200, "body": WHOLE["openai"]}}
+    foreign |= {"metadata": {"key": "ab" * 32}} if provider == "gemini" else {}
+    odd = [5, "x\n", [1], {"custom_id": 5, "metadata": {"key": "zz"}}, {"custom_id": [1], "response": "x"}, foreign]
+    server = answering(WHOLE[provider], odd)
+    with served(server) as server.port:
+        outcomes, _ = pay(batching(server, provider), tmp_path, questions(2))
+    assert [outcome.reason for outcome in outcomes] == [None, None]
+    assert len(logged(tmp_path)) == 2
+
+
+@both
+def test_an_answer_of_a_batch_is_not_free_where_no_usage_is_told(provider: str, tmp_path: Path) -> None:
+    server = answering(WHOLE[provider])
+    with served(server) as server.port:
+        _, teacher = pay(batching(server, provider), tmp_path, questions(1))
+    assert teacher.spent == pytest.approx(0.5 * (most_tokens(questions(1)[0]) // 4 + len(GOOD.encode()) // 4) / 1e6)
+
+
+@both
+def test_an_answer_of_a_batch_that_is_none_is_counted_in_the_budget(
+    provider: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    server = answering({"odd": 1})
+    with served(server) as server.port:
+        refused(batching(server, provider, attempts=1), tmp_path, questions(2))
+    usd = 0.5 * 2 * (most_tokens(questions(1)[0]) // 4 + settings().max_tokens) / 1e6
+    assert f"2 calls gave no answer and may be billed: ${usd:.4f} by estimate" in capsys.readouterr().err
+
+
+def test_answers_beyond_the_limit_are_counted_on_before_the_next_batch(tmp_path: Path) -> None:
+    server = answering({"choices": [{"message": {"content": "no"}}], "usage": {"completion_tokens": 1_000_000}})
+    with served(server) as server.port:
+        line = refused(batching(server, "openai", budget_usd=0.9, attempts=2), tmp_path, questions(1))
+        assert server.stats()["batches"] == 1
+    assert "a batch of 1 may cost $0.50, of the budget of $0.9 $0.50 is spent" in line
+
+
+def test_a_field_that_geminis_batches_do_not_know_is_a_line(tmp_path: Path) -> None:
+    with serve() as server:
+        assert "config.foo" in refused(batching(server, "gemini", body=("foo=1",)), tmp_path, questions(1))
+
+
+# Two runs, other questions
+
+SHARING = """
+import sys
+from pathlib import Path
+from tests.teaching import pay, settings
+from tests.tuneline.teaching.test_batches import questions
+import tuneline.teaching.batches
+tuneline.teaching.batches.POLL = 0.1
+provider, url, log, first, count = sys.argv[1:]
+pay(settings(provider=provider, base_url=url, batch=True), Path(log), questions(int(count), int(first)))
+"""
+
+
+class Slow(Here):
+    """Its batches wait until it is told to finish them."""
+
+    ready = False
+
+    async def poll(self, request: web.Request) -> web.Response:
+        for batch in self.batches.values() if not self.ready else ():
+            batch["polls"] = 0
+        return await super().poll(request)
+
+
+@both
+def test_a_killed_runs_batch_is_paid_once_by_two_runs_that_ask_a_part_of_it(provider: str, tmp_path: Path) -> None:
+    """One takes it up and waits for it; the other asks for the rest of its own, and waits for the one."""
+    server = Slow()
+    with served(server) as server.port:
+        url = batching(server, provider).base_url
+
+        def start(first: int, count: int) -> subprocess.Popen:
+            words = [sys.executable, "-c", SHARING, provider, url, str(tmp_path), str(first), str(count)]
+            return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
+
+        def until(done: Any) -> None:
+            while not done():
+                time.sleep(0.02)
+
+        killed = start(0, 4)
+        until(lambda: any(json.loads(record.read_text("utf-8"))["id"] for record in tmp_path.glob("*/batches/*.json")))
+        killed.kill()
+        killed.wait()
+        runs = [start(2, 4), start(3, 5)]  # 2 to 7: all but 4 to 7 are in the batch
+        until(lambda: server.stats()["batches"] >= 2 or any(run.poll() is not None for run in runs))
+        server.ready = True
+        assert [run.wait(60) for run in runs] == [0, 0]
+        assert server.stats()["batch_requests"] == 8
+    assert len(logged(tmp_path)) == 8
+    assert records(tmp_path) == []
+
+
+@both
+def test_a_batch_that_was_submitted_but_not_noted_is_found_by_a_run_with_other_questions(
+    provider: str, tmp_path: Path
+) -> None:
+    """As of a run that was killed between the two."""
+    with serve() as server:
+        chosen = batching(server, provider)
+        pay(chosen, tmp_path / "a", questions(3))
+        keys = [record["key"] for record in logged(tmp_path / "a")]
+        record = tmp_path / "b" / f"{provider}-m" / "batches" / f"{batch_name(keys, 1)}.json"
+        write_json(record, {"id": None, "keys": keys})
+        pay(chosen, tmp_path / "b", questions(5))
+        assert (server.stats()["batches"], server.stats()["batch_requests"]) == (2, 5)
+    assert records(tmp_path / "b") == []

@@ -1,17 +1,20 @@
 """Two processes on one log: each question is paid once, and what a dead one had asked is taken up."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.conftest import ROOT
 from tests.servers.scripted_server import serve
-from tests.teaching import SECRET
+from tests.teaching import PAIR, SECRET, pay, settings
 from tuneline.teaching.log import Answer, AnswerLog, Claims
+from tuneline.teaching.request import Request
 
 ASK = """
 import json, sys
@@ -60,6 +63,29 @@ def test_what_a_killed_process_had_asked_is_asked_by_the_one_that_waits(tmp_path
             first.kill()
             first.communicate()
             assert second.communicate()[0].split() == ["4", "4"]
+
+
+def test_a_process_that_is_stopped_is_told_and_waited_for_with_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for name, seconds in (("OTHERS", 0.05), ("NOTICED", 0.2), ("LONGEST_OTHERS", 1.0)):
+        monkeypatch.setattr(f"tuneline.teaching.teacher.{name}", seconds)
+    with serve(faults=1.0, kinds=("timeout",)) as server, serve() as other:
+        first = start({"base_url": server.openai_url, "timeout": 600}, tmp_path, 0, 4)
+        try:
+            while server.stats()["requests"] < 4:
+                time.sleep(0.02)
+            first.send_signal(signal.SIGSTOP)
+            requests = [Request((("user", f"Question {n}"),), PAIR) for n in range(2, 6)]
+            with pytest.raises(click.ClickException, match=r"another process, which asks the same .*: end it"):
+                pay(settings(base_url=other.openai_url), tmp_path, requests)
+            assert other.stats()["requests"] == 2
+        finally:
+            first.kill()
+            first.communicate()
+        assert "waits 0 s: another process, which asks the same" in capsys.readouterr().err
+        pay(settings(base_url=other.openai_url), tmp_path, requests)
+        assert other.stats()["requests"] == 4
 
 
 def test_a_claim_is_between_processes_and_ends_with_them(tmp_path: Path) -> None:

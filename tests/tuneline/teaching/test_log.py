@@ -4,6 +4,7 @@ import json
 import math
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -187,6 +188,25 @@ def test_a_killed_writer_loses_at_most_its_last_line(tmp_path: Path) -> None:
     with AnswerLog(tmp_path) as log:
         assert len(log) == lines > 50
         assert all(log.get(key(n)) == answer(n) for n in range(lines))
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_line_takes_no_other_line(tmp_path: Path) -> None:
+    """As of two calls in flight, of which the second finds room again."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with AnswerLog(tmp_path) as log:
+        log.add(key(1), answer("a"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (log.size + 50, limits[1]))
+        try:
+            with pytest.raises(OSError, match="No space left"):
+                log.add(key(2), answer("b" * 100))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, ignored)
+        log.add(key(3), answer("c"))
+        assert [log.get(key(n)) for n in (1, 2, 3)] == [answer("a"), None, answer("c")]
+    with AnswerLog(tmp_path) as log:
+        assert (len(log), log.passed_over, log.get(key(3))) == (2, [], answer("c"))
 
 
 def test_a_log_that_was_closed_can_be_added_to_again(tmp_path: Path) -> None:

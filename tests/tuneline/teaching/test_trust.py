@@ -5,16 +5,19 @@ import json
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
 
-from tests.servers.scripted_server import scripted
+from tests.servers.scripted_server import Here, scripted, serve, served
 from tests.teaching import PAIR, SECRET, asking, flags, pay, settings
 from tests.tuneline.teaching.test_teacher import GOOD, both, logged, questions, refused
 from tuneline.files import read_jsonl
@@ -119,7 +122,73 @@ def test_an_answer_beyond_the_limit_is_charged_as_it_is_and_ends_the_run(tmp_pat
     assert "the budget of $1 is spent: $0.9000 in 1 answers" in line
 
 
+def completion(provider: str, usage: object, **more: object) -> bytes:
+    """An answer with what the service reports of each count."""
+    if provider == "openai":
+        counts = {"prompt_tokens": usage, "completion_tokens": usage}
+        return json.dumps({"choices": [{"message": {"content": GOOD}}], "usage": counts, **more}).encode()
+    counts = {"promptTokenCount": usage, "candidatesTokenCount": usage}
+    candidate = {"content": {"parts": [{"text": GOOD}]}, "finishReason": "STOP"}
+    return json.dumps({"candidates": [candidate], "usageMetadata": counts, **more}).encode()
+
+
+@both
+@pytest.mark.parametrize("reported", [None, 0, -5, "many", [1], {"a": 1}, 10**400, 1e999, 10**15, -1e999])
+def test_a_count_that_is_none_is_estimated_and_the_answer_is_kept(
+    provider: str, reported: object, tmp_path: Path
+) -> None:
+    with scripted(completion(provider, reported, model=7, modelVersion=7)) as server:
+        (outcome,), teacher = pay(asking(server, provider), tmp_path, questions(1))
+        assert pay(asking(server, provider), tmp_path, questions(1))[0] == [outcome]
+        assert len(server.prompts) == 1
+    (request,) = questions(1)
+    assert teacher.spent == pytest.approx((most_tokens(request) // 4 + len(GOOD.encode()) // 4) / 1e6)
+
+
+@both
+@pytest.mark.parametrize("reported", ["12", 12.9, 12])
+def test_a_count_in_another_form_is_the_count(provider: str, reported: object, tmp_path: Path) -> None:
+    with scripted(completion(provider, reported)) as server:
+        _, teacher = pay(asking(server, provider), tmp_path, questions(1))
+    assert teacher.spent == pytest.approx(24 / 1e6)
+
+
+class Refusing(Here):
+    """Refuses question 0 when it has all the others, which it answers after that."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.all, self.done = threading.Barrier(count, timeout=10), threading.Event()
+
+    async def respond(self, request: web.Request, protocol: Any, arrived: float) -> web.Response:
+        body = json.loads(await request.read())
+        ask = protocol.ask(body, request.match_info.get("model", ""))
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self.all.wait)
+        if ask.prompt == "Question 0":
+            loop.call_later(0.2, self.done.set)
+            return web.json_response(protocol.error(400, "too long"), status=400)
+        await loop.run_in_executor(None, self.done.wait)
+        return web.json_response(protocol.completion(ask, None))
+
+
+@both
+def test_what_is_in_flight_when_a_run_ends_is_kept(provider: str, tmp_path: Path) -> None:
+    server = Refusing(4)
+    with served(server) as server.port:
+        assert "the service says 400: too long" in refused(asking(server, provider), tmp_path, questions(4))
+    assert len(logged(tmp_path)) == 3
+
+
 # Waiting
+
+
+def test_a_pause_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    for said in ("1.2.3s", "..s", "-3s", 5, None):
+        error = {"code": 429, "message": "slow", "details": [{"retryDelay": said}]}
+        with scripted((429, {}, json.dumps({"error": error})), GOOD) as server:
+            pay(asking(server, "gemini"), tmp_path / str(said), questions(1))
+            assert len(server.prompts) == 2
 
 
 @both
@@ -189,6 +258,49 @@ def test_an_error_inside_a_good_status_is_told(provider: str, body: str, tmp_pat
     assert "the service says No credit" in line
 
 
+@both
+@pytest.mark.parametrize("status", [402, 429, 503])
+@pytest.mark.parametrize(
+    "body", ['"No credit"', '{"error": "No credit"}', '[{"error": {"message": "No credit"}}]', "<p>No credit",
+             '{"errors": [{"message": "No credit"}]}', '{"detail": [{"msg": "No credit"}]}'],
+)  # fmt: skip
+def test_an_errors_words_are_told_in_whatever_form(provider: str, status: int, body: str, tmp_path: Path) -> None:
+    with scripted((status, {}, body)) as server:
+        assert "No credit" in refused(asking(server, provider, attempts=1), tmp_path, questions(1))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "No credit"}, "choices": []},
+        {"error": {"message": "No credit"}, "choices": None},
+        {"choices": [{"error": {"message": "No credit"}, "finish_reason": "error", "message": {"content": ""}}]},
+    ],
+)
+def test_an_error_beside_no_answer_is_told(body: dict, tmp_path: Path) -> None:
+    with scripted(json.dumps(body).encode()) as server:
+        line = refused(asking(server, "openai", attempts=2), tmp_path, questions(1))
+    assert "the service says No credit" in line
+    assert logged(tmp_path) == []
+
+
+@both
+def test_a_header_in_any_letters_harms_no_answer(provider: str, tmp_path: Path) -> None:
+    body = completion(provider, 5)
+    head = HEAD + "X-Server: café\r\n".encode() + b"Content-Length: " + str(len(body)).encode() + b"\r\n\r\n"
+    with raw(head, body) as server:
+        (outcome,), _ = pay(asking(server, provider, attempts=1), tmp_path, questions(1))
+    assert outcome.reason is None
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_that_takes_neither_name_of_the_limit_is_left(status: int, tmp_path: Path) -> None:
+    said = json.dumps({"error": {"message": "'max_tokens' is not supported, use 'max_completion_tokens'"}})
+    with scripted((status, {}, said)) as server:
+        assert "is not supported" in refused(asking(server, "openai"), tmp_path, questions(1))
+        assert len(server.prompts) == 2
+
+
 @pytest.mark.parametrize(("wanted", "sent"), [("max_completion_tokens", "max_tokens")])
 def test_the_limit_has_the_name_that_the_server_takes(wanted: str, sent: str, tmp_path: Path) -> None:
     said = f"Unsupported parameter: '{sent}' is not supported with this model. Use '{wanted}' instead."
@@ -246,6 +358,11 @@ def closed(a: dict) -> dict:
         (closed({"allOf": []}), False),
         (closed({"type": "object"}), False),
         (closed({"type": "array", "items": {"type": "object"}}), False),
+        (closed({"type": ["object", "null"]}), False),
+        (closed({"properties": {"b": {"type": "string"}}}), False),
+        (closed({"type": ["string", "null"]}), True),
+        (closed({"type": "string", "format": "date"}), True),
+        (closed({"type": "string", "format": "uri"}), False),
         ({"type": "object"}, False),
         ({"type": "array", "items": {"type": "string"}}, False),
         ({"anyOf": [{"type": "object"}]}, False),
@@ -268,6 +385,21 @@ def test_a_redirect_takes_no_key_anywhere(provider: str, status: int, tmp_path: 
     assert "the service sends the call on to 127.0.0.1; set base-url to it" in line
 
 
+def test_no_variable_puts_another_key_in_place_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer of-somebody-else")
+    with serve() as server:
+        pay(asking(server, "openai"), tmp_path, questions(1))
+        assert server.stats()["keys_seen"] == [SECRET]
+
+
+@both
+@pytest.mark.parametrize("headers", [{}, {"Location": "https://exa\u2100mple.com/"}, {"Location": ""}])
+def test_a_redirect_to_nowhere_is_a_line(provider: str, headers: dict, tmp_path: Path) -> None:
+    with scripted((302, headers, "")) as server:
+        line = refused(asking(server, provider), tmp_path, questions(1))
+    assert line.startswith("the service sends the call on to ")
+
+
 def test_no_variable_chooses_who_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     from tuneline.teaching.gemini_api import GeminiProvider
     from tuneline.teaching.openai_api import OpenAIProvider
@@ -275,9 +407,11 @@ def test_no_variable_chooses_who_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    monkeypatch.setenv("GOOGLE_GENAI_CLIENT_MODE", "replay")  # answers from a file
 
     async def places() -> list[str]:
         openai, gemini = OpenAIProvider(settings(), "k"), GeminiProvider(settings(provider="gemini"), "k")
+        assert type(gemini.client._api_client).__name__ == "BaseApiClient"
         found = [str(openai.client.base_url), gemini.client._api_client._http_options.base_url]
         await openai.close()
         await gemini.close()
@@ -296,6 +430,8 @@ def test_no_variable_chooses_who_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
         lambda key: "".join(f"%{ord(sign):02x}" for sign in key),
         lambda key: "".join(f"&#{ord(sign)};" for sign in key),
         lambda key: key.replace("-", "\\\\u002d"),
+        lambda key: "".join(f"%25{ord(sign):02X}" for sign in key),
+        lambda key: f"{key[:9]}\\n{key[9:]}",
     ],
 )
 def test_an_echo_of_the_key_lands_nowhere(provider: str, spell: object, tmp_path: Path) -> None:
@@ -306,6 +442,37 @@ def test_an_echo_of_the_key_lands_nowhere(provider: str, spell: object, tmp_path
     assert "[secret]" in logged(tmp_path)[0]["text"]
 
 
+@both
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_coded_echo_of_the_key_lands_nowhere(provider: str, at: int, tmp_path: Path) -> None:
+    coded = b64encode(b":" * at + SECRET.encode()).decode()
+    with scripted(json.dumps({"question": "who am I?", "answer": f"you have {coded}"})) as server:
+        (outcome,), _ = pay(asking(server, provider), tmp_path, questions(1))
+    assert coded[3:-4] not in outcome.value["answer"] and "[secret]" in outcome.value["answer"]
+
+
+@both
+@pytest.mark.parametrize("before", range(270, 300, 7))
+def test_an_error_ends_at_no_half_of_the_key(provider: str, before: int, tmp_path: Path) -> None:
+    said = f"{'no ' * 40}{'x' * (before - 120)} {SECRET} is wrong"
+    with scripted((401, {}, json.dumps({"error": {"message": said}}))) as server:
+        assert SECRET[:2] not in refused(asking(server, provider), tmp_path, questions(1))
+
+
+def test_what_stands_in_the_place_of_a_key_changes_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")  # as local servers have it
+    said = '{"question": "Is the glass empty?", "answer": "half empty"}'
+    with scripted(said) as server:
+        (outcome,), _ = pay(asking(server, "openai"), tmp_path, questions(1))
+    assert outcome.text == said
+
+
+def test_an_answer_of_backslashes_takes_no_longer_than_another(tmp_path: Path) -> None:
+    """It took minutes."""
+    with scripted("\\" * 300_000) as server:
+        pay(asking(server, "openai", attempts=1, max_tokens=100_000), tmp_path, questions(1))
+
+
 @pytest.mark.parametrize(
     ("url", "good"),
     [
@@ -314,6 +481,11 @@ def test_an_echo_of_the_key_lands_nowhere(provider: str, spell: object, tmp_path
         ("https://[::1]:8000", True),
         ("https://user:pass@host/v1", False),
         ("https://token@host/v1", False),
+        ("https://@host/v1", False),
+        ("https://[::1/v1", False),
+        ("https://user:pass@[::1/v1", False),
+        ("https://host:99999/v1", False),
+        ("https://host:port/v1", False),
         ("https://host/v1?key=abc", False),
         ("https://host/v1#abc", False),
         ("localhost:8000", False),

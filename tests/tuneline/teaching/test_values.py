@@ -46,6 +46,8 @@ def test_a_value_is_found_as_models_give_it(text: str) -> None:
         ('{"a": 1} or {"a": 2}', "it holds 2 values that would do"),
         ('```json\n{"a": 1}\n```\n```json\n{"a": 2}\n```', "it holds 2 values that would do"),
         ('<think>{"a": 1}</think>', "it is not JSON"),
+        ('<think>perhaps {"a": 1}', "it is not JSON"),
+        ('<think>no</think><think>perhaps {"a": 1}', "it is not JSON"),
         ('{"a": 1', "it is not JSON"),
         ('Here: {"a": NaN}', "it is not JSON"),
         ('Here: {"a": "one"}', "$.a 'one' is not of type 'integer'"),
