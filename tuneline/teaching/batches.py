@@ -116,7 +116,7 @@ class Batches:
                 asked = asked or dict(self._unanswered(requests))
                 told = json.loads(record.read_text("utf-8"))
                 if batch := told["id"] or await self._heard(self.provider.find_batch(record.stem)):
-                    await self._collect(batch, told["keys"], asked, record)
+                    await self._collect(batch, told.get("keys", []), asked, record)
                 record.unlink(missing_ok=True)
             except Hopeless as error:
                 raise Hopeless(f"{error}; if the service has lost this batch, delete {record}") from None
@@ -170,10 +170,13 @@ class Batches:
             )
 
     async def _collect(self, batch: str, keys: list[str], asked: Asked, record: Path) -> None:
-        """Waits for a batch and logs its answers; the record goes when they are on the disk."""
+        """Waits for a batch and logs its answers; the record goes when they are on the disk.
+
+        `keys`: none where its record is of a version that noted none; those that were answered are the batch's.
+        """
         teacher = self.teacher
         polled = await self._wait(batch, len(keys))
-        for key in keys:
+        for key in keys or sorted(polled.answers):
             answer = polled.answers.get(key)
             if isinstance(answer, Answer) and key not in teacher.log:
                 paid = replace(with_usage(answer, asked.get(key)), discount=DISCOUNT)
@@ -232,6 +235,6 @@ def _place(name: str) -> str:
 
 def _keys(record: Path) -> list[str]:
     try:
-        return json.loads(record.read_text("utf-8"))["keys"]
+        return json.loads(record.read_text("utf-8")).get("keys", [])
     except FileNotFoundError:  # its answers are logged meanwhile
         return []

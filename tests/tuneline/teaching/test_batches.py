@@ -161,8 +161,9 @@ pay(settings(provider=provider, base_url=url, batch=True), Path(log), questions(
 """
 
 
-@pytest.mark.parametrize("provider", ["openai", "gemini"])
-def test_a_run_killed_while_it_waits_finds_its_batch_again(provider: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("provider", "old"), [("openai", False), ("gemini", False), ("openai", True)])
+def test_a_run_killed_while_it_waits_finds_its_batch_again(provider: str, old: bool, tmp_path: Path) -> None:
+    """`old`: its record is of a version that noted no keys."""
     with serve() as server:
         chosen = batching(server, provider)
         with subprocess.Popen(
@@ -175,6 +176,8 @@ def test_a_run_killed_while_it_waits_finds_its_batch_again(provider: str, tmp_pa
         (record,) = records(tmp_path)
         assert logged(tmp_path) == []
         assert SECRET not in record.read_text("utf-8")
+        if old:
+            write_json(record, {"id": json.loads(record.read_text("utf-8"))["id"], "requests": 4})
         outcomes, teacher = pay(chosen, tmp_path, questions(6))
         # The four of the first batch are collected from it, two are new.
         assert (server.stats()["batches"], server.stats()["batch_requests"]) == (2, 6)
