@@ -81,7 +81,7 @@ scitldr: .venv/repro ## the same for summaries of abstracts
 	dvc repro benchmarks/dvc.yaml:eval@scitldr
 	@tuneline show metrics/scitldr
 
-real: .venv/repro ## query_json on a real base, SmolLM2-135M, an experiment of its own (40 minutes on two cores)
+real: .venv/repro ## query_json on a real base, SmolLM2-135M, an experiment of its own (40 minutes on two cores that compute bfloat16)
 	tuneline preset presets/smollm2 | xargs dvc exp run $(SET) eval@query_json
 	@tuneline show metrics/query_json
 

@@ -1,5 +1,6 @@
 """What both trainers share: their flags, the plan of steps, curves, summary, checkpoints, the run log."""
 
+import fcntl
 import hashlib
 import json
 import math
@@ -198,6 +199,43 @@ def checkpoint_folder(state: Path, out: Path, tokens: Path, base: Base, settings
     return state / "checkpoints" / out.name / digest.hexdigest()[:16]
 
 
+@contextmanager
+def in_use(checkpoints: Path) -> Iterator[None]:
+    """For `clear_up` of another run of the adapter: such as an experiment that runs at the same time."""
+    if rank():
+        yield
+        return
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    with opened(checkpoints) as folder:
+        with suppress(OSError):  # a file system without locks: nothing is cleared up there
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield
+        finally:
+            for empty in (checkpoints, checkpoints.parent):
+                with suppress(OSError):
+                    empty.rmdir()
+
+
+def clear_up(adapter: Path) -> None:
+    """Removes the checkpoints of an adapter's runs, those that were stopped before too, but for what is in use."""
+    for checkpoints in adapter.iterdir() if adapter.is_dir() else ():
+        with suppress(OSError), opened(checkpoints) as folder:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(checkpoints)
+    with suppress(OSError):
+        adapter.rmdir()
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 @dataclass(frozen=True)
 class Run:
     """What a trainer is given. `rows`: "train" and "valid", each a dataset of input_ids and labels."""
@@ -347,7 +385,7 @@ def training_command(
             twice, needed = fit_into(*device_memory(), settings, base, rows)
             checkpoints = checkpoint_folder(state, out, tokens, base, settings)
             run = Run(settings, base, chat, rows, plan_steps(len(rows["train"]), settings), checkpoints, twice)
-            with recorded(run, backend, state, out, needed) as (record, told):
+            with in_use(checkpoints), recorded(run, backend, state, out, needed) as (record, told):
                 fitted = fit(told)
                 record |= {"device": fitted.device, "memory": needed, "processes": settings.processes}
             if rank():
@@ -365,9 +403,7 @@ def training_command(
             curves_folder.mkdir(parents=True, exist_ok=True)
             fitted.curves.write(curves_folder)
             written = write_summary(summary, fitted.curves, rows, fitted.trainable, packages)
-            shutil.rmtree(checkpoints, ignore_errors=True)
-            with suppress(OSError):  # those of another run, which is stopped or at work
-                checkpoints.parent.rmdir()
+            clear_up(checkpoints.parent)
             early = " (ended early)" if written["steps"] < run.plan.steps else ""
             best = f"valid loss {written['valid_loss']:.4f} at step {written['best_step']:,}"
             clock.tell(f"{written['rows']:,} rows, {written['steps']:,} steps", best + early)

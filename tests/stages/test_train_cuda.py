@@ -30,7 +30,7 @@ from tuneline.rendering.chat import load_chat
 from tuneline.rendering.preamble import Preamble
 from tuneline.rendering.tokens import write_tokenizer_name, write_tokens
 from tuneline.rows import make_row
-from tuneline.training import Fitted, Run
+from tuneline.training import Fitted, Run, in_use
 
 PREAMBLE = Preamble("Answer in JSON.", "Explain:")
 FLAGS = {
@@ -107,12 +107,14 @@ def whole(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_checkpoints_of_another_run_stay(work: Path, tmp_path: Path) -> None:
-    """Of the same adapter with other knobs: it was stopped and may go on, or is an experiment at work."""
-    other = tmp_path / "state" / "checkpoints" / "adapter" / "0123456789abcdef" / "checkpoint-3"
-    other.mkdir(parents=True)
-    train(work, tmp_path, epochs=0.1)
-    assert list(other.parent.parent.glob("*/*")) == [other]
+def test_the_checkpoints_of_a_run_at_work_stay_and_of_one_that_was_stopped_go(work: Path, tmp_path: Path) -> None:
+    """Both of the same adapter, with other knobs."""
+    runs = tmp_path / "state" / "checkpoints" / "adapter"
+    for name in ("at work", "stopped"):
+        (runs / name / "checkpoint-3").mkdir(parents=True)
+    with in_use(runs / "at work"):
+        train(work, tmp_path, epochs=0.1)
+        assert list(runs.glob("*/*")) == [runs / "at work" / "checkpoint-3"]
 
 
 def test_a_cpu_trains_in_float32_by_itself(work: Path, whole: Path, tmp_path: Path) -> None:

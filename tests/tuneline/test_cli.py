@@ -106,8 +106,15 @@ def test_preset_names_the_line_that_is_wrong(tmp_path: Path) -> None:
 
 
 def test_what_the_system_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here outside of a checkout; a full disk goes the same way."""
+    """Here a file in the place of a folder; a full disk goes the same way."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.jsonl").write_text('{"prompt": "a question", "response": "an answer"}\n' * 2)
     done = tuneline("new", "mine", "--from", "rows.jsonl", "--base", str(ROOT / "models/tiny"))
-    assert (done.exit_code, done.output) == (1, "Error: params.yaml: No such file or directory\n")
+    told = "there is no params.yaml here; go to the folder of the project"
+    assert (done.exit_code, done.output) == (1, f"Error: {told}\n")
+    (tmp_path / "params.yaml").write_text("recipes: []\nadapters: {}\n")
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    (tmp_path / "recipes").touch()
+    done = tuneline("new", "mine", "--from", "rows.jsonl", "--base", "models/tiny")
+    assert done.exit_code == 1
+    assert done.output == "Error: recipes: File exists; a file stands where a folder goes; move it away\n"

@@ -27,6 +27,7 @@ def samples_of_experiments(project: Project) -> set[str]:
     return set(re.findall(r"\b(?:111|222)\b", table))
 
 
+@pytest.mark.soak  # the queue is DVC's own
 def test_two_of_the_queue_run_at_a_time(project: Project) -> None:
     for samples in (111, 222):
         project.run("dvc", "exp", "run", "--queue", "-S", f"bootstrap.samples={samples}", "eval@query_json")

@@ -24,6 +24,7 @@ from tuneline.files import Row
 STEPS = 1_000_000  # of all loops and macros of one rendering; a conversation of 200 turns takes some 40,000
 MACRO = 10 * " "  # a call of a macro counts as so many steps
 SIZE = 10_000_000  # characters that a step may make, a variable hold or a rendering write, or bits of a power
+EACH = 10  # characters as which anything that is no text counts
 COUNT = "steps taken"  # no name that a template can write
 OWN = ("messages", "tools", "documents", "add_generation_prompt")  # what no option may be
 WRONG = (
@@ -156,12 +157,12 @@ def _in_size(value: Any) -> Any:
 
 
 def _length(value: Any) -> int:
-    """Of a text, or of all that a list, tuple or mapping holds, as often as it stands there; no more than SIZE is
-    counted."""
+    """Characters of a text, or of all that a list, tuple or mapping holds, as often as it stands there. Beyond SIZE it
+    stops counting."""
     size, left = 0, [value]
     while left and size <= SIZE:
         one = left.pop()
-        size += len(one) if hasattr(one, "__len__") else 1
+        size += len(one) if isinstance(one, str) else EACH
         if isinstance(one, Mapping):
             left += one.values()
         elif isinstance(one, (list, tuple)):
