@@ -72,7 +72,7 @@ def main(base: str) -> None:
         tuneline("report", "query_json", "--out", str(page))
         take(chromium, page, DOCS / "report.png", 1200, 1270)
         page.write_text(terminal(("show", "metrics/query_json"), ("experiments",)), encoding="utf-8")
-        take(chromium, page, DOCS / "terminal.png", 860, 900)
+        take(chromium, page, DOCS / "terminal.png", 860, 500)
         page.write_text(comment(base), encoding="utf-8")
         take(chromium, page, DOCS / "comment.png", 1000, 1100)
 
