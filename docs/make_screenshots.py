@@ -15,7 +15,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-COLUMNS = 100  # of a terminal
+COLUMNS = 120  # of a terminal
 PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 24px; background: {back}; color: {fore}; font: 14px/1.5 system-ui, sans-serif }}
 pre {{ font: 13px/1.35 "DejaVu Sans Mono", monospace; margin: 0 }}
@@ -72,7 +72,7 @@ def main(base: str) -> None:
         tuneline("report", "query_json", "--out", str(page))
         take(chromium, page, DOCS / "report.png", 1200, 1270)
         page.write_text(terminal(("show", "metrics/query_json"), ("experiments",)), encoding="utf-8")
-        take(chromium, page, DOCS / "terminal.png", 860, 500)
+        take(chromium, page, DOCS / "terminal.png", 1000, 560)
         page.write_text(comment(base), encoding="utf-8")
         take(chromium, page, DOCS / "comment.png", 1000, 1100)
 
