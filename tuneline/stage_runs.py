@@ -200,7 +200,7 @@ class Workers:
 def shares(job: int, jobs: int, cards: str | None) -> dict[str, str]:
     """What the commands of a job find in their environment, where it is not said already: cores, cards, where a bar is.
 
-    Training in float32 has the same bytes with any number of threads.
+    Training in float32 had the same bytes with one thread and with two: docs/base-models.md.
     """
     found = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), "TQDM_POSITION": str(job)}
     found = {name: value for name, value in found.items() if name not in os.environ}
