@@ -52,12 +52,9 @@ def group(root: Path, adapter: str, by: str, which: str) -> Callable[[str], str]
 
 def query_json(root: Path) -> str:
     wanted = {"json_valid": "≥ 0.98", "schema_valid": "≥ 0.97", "intent_accuracy": "≥ 0.90", "slot_f1": "≥ 0.70"}
-    columns = [
-        ("tiny, base", side(root, "query_json", "base")),
-        ("tiny, tuned", side(root, "query_json", "tuned", True)),
-    ]
-    columns += [("SmolLM2, base", side(root, "query_json_smollm2", "base"))]
-    columns += [("SmolLM2, tuned", side(root, "query_json_smollm2", "tuned", True))]
+    columns = []
+    for base, adapter in (("tiny", "query_json"), ("SmolLM2", "query_json_smollm2")):
+        columns += [(f"{base}, {which}", side(root, adapter, which, which == "tuned")) for which in ("base", "tuned")]
     columns += [("wanted of tiny", lambda measure: wanted.get(measure, ""))]
     rows = {"JSON valid": "json_valid", "schema valid": "schema_valid", "intent accuracy": "intent_accuracy"}
     return table("measure", columns, {**rows, "slot F1": "slot_f1", "exact match": "exact_match"})
@@ -71,10 +68,9 @@ def two_bases(root: Path) -> str:
     }
     lines = ["| base | parameters | " + " | ".join(measures) + " |", "|---|---:|---:|---:|---:|"]
     for base, adapter in bases.items():
-        cells = [
-            [side(root, adapter, which, digits=2)(one) for which in ("base", "tuned")] for one in measures.values()
-        ]
-        lines.append(f"| {base} | " + " | ".join(" → ".join(pair) for pair in cells) + " |")
+        sides = [side(root, adapter, which, digits=2) for which in ("base", "tuned")]
+        cells = (" → ".join(cell(measure) for cell in sides) for measure in measures.values())
+        lines.append(f"| {base} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -101,9 +97,8 @@ READERS = ("eli5", "intuitive", "executive")
 
 
 def papers(root: Path) -> str:
-    columns = [
-        (f"{name} {which}", side(root, name, which, digits=2)) for name in READERS for which in ("base", "tuned")
-    ]
+    sides = [(name, which) for name in READERS for which in ("base", "tuned")]
+    columns = [(" ".join(one), side(root, *one, digits=2)) for one in sides]
     rows = {
         "rule kept, share of checks": "rule",
         "every check holds": "rule_kept",
@@ -118,13 +113,11 @@ def papers(root: Path) -> str:
 
 def rules(root: Path) -> str:
     """Whose rule the answers keep."""
-    figures = {name: read(root, name, "eval.json") for name in READERS}
     lines = ["| answers of | eli5's rule | intuitive's | executive's |", "|---|---:|---:|---:|"]
     for name in READERS:
         for label, which in ((f"base, asked as {name}", "base"), (name, "tuned")):
-            lines.append(
-                f"| {label} | " + " | ".join(shown(figures[name][which][f"by_{by}"], 2) for by in READERS) + " |"
-            )
+            cell = side(root, name, which, digits=2)
+            lines.append(f"| {label} | {' | '.join(cell(f'by_{by}') for by in READERS)} |")
     return "\n".join(lines) + "\n"
 
 

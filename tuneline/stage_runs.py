@@ -187,14 +187,18 @@ class Workers:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        lost = lambda turn: isinstance(turn.exception(), BrokenProcessPool)  # noqa: E731 # its command may go on
-        if at_work := [name for name, turn in self.turns.items() if not turn.done() or lost(turn)]:
+        if at_work := [name for name, turn in self.turns.items() if may_be_at_work(turn)]:
             click.echo(f"waiting for what is at work: {', '.join(at_work)}", err=True)
         self.pool.shutdown()
 
     def start(self, stage: "Stage") -> "Future[Turn]":
         turn = self.turns[stage.addressing] = self.pool.submit(_Worker.run, stage.addressing)
         return turn
+
+
+def may_be_at_work(turn: "Future[Turn]") -> bool:
+    """So may the command of a stage whose process was killed."""
+    return not turn.done() or isinstance(turn.exception(), BrokenProcessPool)
 
 
 def shares(job: int, jobs: int, cards: str | None) -> dict[str, str]:
