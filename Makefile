@@ -74,12 +74,10 @@ train-m4: .venv/mlx ## train with mlx-lm as an M4 wants it, an experiment of its
 	tuneline preset presets/m4 | xargs dvc exp run $(SET)
 
 snips: .venv/repro ## the public benchmark; TUNELINE_MIRROR names a folder that has it
-	dvc repro benchmarks/dvc.yaml:eval@snips
-	@tuneline show metrics/snips
+	@tuneline repro $(if $(V),--verbose) snips
 
 scitldr: .venv/repro ## the same for summaries of abstracts
-	dvc repro benchmarks/dvc.yaml:eval@scitldr
-	@tuneline show metrics/scitldr
+	@tuneline repro $(if $(V),--verbose) scitldr
 
 real: .venv/repro ## query_json on a real base, SmolLM2-135M, an experiment of its own (40 minutes on two cores that compute bfloat16)
 	tuneline preset presets/smollm2 | xargs dvc exp run $(SET) eval@query_json

@@ -65,14 +65,18 @@ def show(folders: tuple[Path, ...]) -> None:
 
 
 @main.command()
+@click.argument("adapters", nargs=-1, metavar="[ADAPTER]...")
 @click.option("--first", is_flag=True, help="Only the first adapter of params.yaml.")
 @click.option("-v", "--verbose", is_flag=True, help="Say all that DVC says, the stages' commands too.")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Stages at a time.")
-def repro(first: bool, verbose: bool, jobs: int) -> None:
-    """Run what a change touches, one adapter of params.yaml after another; the table of each when it is there."""
+def repro(adapters: tuple[str, ...], first: bool, verbose: bool, jobs: int) -> None:
+    """Run what a change touches, one adapter after another: all of params.yaml, or those that are named, of
+    benchmarks/ too. The table of each comes when it is there."""
     from tuneline.repro import reproduce
 
-    reproduce(first, verbose, jobs)
+    if first and adapters:
+        raise click.UsageError("--first is the first adapter of params.yaml; name adapters, or say --first")
+    reproduce(first, verbose, jobs, adapters)
 
 
 @main.command()

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 EVAL = "eval@"  # the last stage of an adapter, and the adapter's name
 
 
-def reproduce(first: bool, verbose: bool, jobs: int = 1) -> None:
-    """Runs what a change touches, adapter by adapter, and shows the table of each; `first`: of the first one alone.
+def reproduce(first: bool, verbose: bool, jobs: int = 1, adapters: tuple[str, ...] = ()) -> None:
+    """Runs what a change touches, adapter by adapter, and shows the table of each.
 
-    `verbose`: all that DVC says, the commands too. `jobs`: so many stages at a time, of those that do not need one
-    another. Raises click.ClickException for a stage that fails, when the others that are at work have ended.
+    `adapters`: these alone, of benchmarks/ too; none: all of params.yaml, and then what else is there. `first`: of
+    those of params.yaml the first one alone. `verbose`: all that DVC says, the commands too. `jobs`: so many stages at
+    a time, of those that do not need one another. Raises click.ClickException for an adapter that is not there, and
+    for a stage that fails, when the others that are at work have ended.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
@@ -35,7 +37,7 @@ def reproduce(first: bool, verbose: bool, jobs: int = 1) -> None:
     try:
         with hearing_the_end() as end, Repo() as repo:
             with lock_repo(repo):
-                turns = Turns(repo, first)
+                turns = Turns(repo, first, adapters)
             with Here(repo, verbose) if jobs == 1 else Workers(repo, verbose, jobs) as runner:
                 turns.take(runner, end)
     except BrokenProcessPool:
@@ -47,18 +49,25 @@ def reproduce(first: bool, verbose: bool, jobs: int = 1) -> None:
 
 
 class Turns:
-    """The stages of dvc.yaml and what they need of other files, in the order in which they are wanted."""
+    """The stages that are asked for and what they need, in the order in which they are wanted."""
 
-    def __init__(self, repo: "Repo", first: bool) -> None:
+    def __init__(self, repo: "Repo", first: bool, adapters: tuple[str, ...]) -> None:
         from dvc.repo.reproduce import get_active_graph
         from networkx import dfs_postorder_nodes
 
         self.graph = get_active_graph(repo.index.graph)  # without what a frozen stage needs
-        own = [stage for stage in repo.index.stages if stage.path_in_repo == "dvc.yaml"]
-        ends = [stage for stage in own if stage.name.startswith(EVAL)]  # in the order of params.yaml
-        metrics = Path(repo.root_dir, "metrics")
-        self.adapters = {end: metrics / end.name.removeprefix(EVAL) for end in ends[: first or None]}
-        wanted = [*self.adapters, *([] if first else own)]  # those that no evaluation wants are among the last
+        own, all_ends = [], {}
+        for stage in repo.index.stages:
+            if stage.path_in_repo == "dvc.yaml":
+                own.append(stage)
+            if (name := getattr(stage, "name", "")).startswith(EVAL):
+                all_ends[name.removeprefix(EVAL)] = stage
+        if missing := [name for name in adapters if name not in all_ends]:
+            raise click.ClickException(f"there is no adapter {missing[0]!r}; there are {', '.join(all_ends)}")
+        ends = [stage for stage in own if stage in all_ends.values()]  # in the order of params.yaml
+        ends = [all_ends[name] for name in adapters] or ends[: first or None]
+        self.adapters = {end: Path(repo.root_dir, "metrics", end.name.removeprefix(EVAL)) for end in ends}
+        wanted = [*ends, *([] if first or adapters else own)]  # those that no evaluation wants are among the last
         self.order = list(dict.fromkeys(stage for end in wanted for stage in dfs_postorder_nodes(self.graph, end)))
 
     def take(self, runner: Runner, end: End) -> None:

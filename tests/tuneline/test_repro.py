@@ -87,6 +87,23 @@ def test_one_adapter_after_another_as_params_has_them_and_then_the_rest(
     assert titles(out) == ["second", "third"]
 
 
+def test_adapters_that_are_named_run_alone_of_a_second_file_too(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    second = {"eval": {"foreach": {"fourth": {"rows": "spare"}}, "do": EVAL | {"wdir": ".."}}}
+    text = yaml.safe_dump({"stages": second}).replace("${{DVC_STAGE}}", "$DVC_STAGE").replace("${{", "${")
+    (project / "benchmarks").mkdir()
+    (project / "benchmarks/dvc.yaml").write_text(text.replace("}}", "}"), encoding="utf-8")
+    reproduce(first=False, verbose=False, adapters=("third", "fourth"))
+    assert ran(capfd.readouterr().err) == ["rows@third", "eval@third", "rows@spare", "benchmarks/dvc.yaml:eval@fourth"]
+    reproduce(first=False, verbose=False, adapters=("fourth",))
+    out, err = capfd.readouterr()
+    assert err == "2 of 2 stages unchanged\n"
+    assert out.split()[0] == "fourth"
+    with pytest.raises(click.ClickException, match=r"there is no adapter 'fifth'; there are .*fourth"):
+        reproduce(first=False, verbose=False, adapters=("first", "fifth"))
+
+
 def titles(out: str) -> list[str]:
     return [line.strip() for line in out.splitlines() if line.strip() in ADAPTERS]
 
