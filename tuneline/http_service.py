@@ -4,7 +4,6 @@ first, no page of another site, documentation without a network.
 
 import asyncio
 import hmac
-import ipaddress
 import json
 import os
 import re
@@ -24,6 +23,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match
+
+from tuneline.loopback import is_loopback
 
 if TYPE_CHECKING:
     import uvicorn
@@ -252,13 +253,6 @@ class SameSite:
 
 
 # ---------------------------------------------------------------- listening
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def token_for(host: str) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tuneline.exporting.parity import Answer, Asked
     from tuneline.files import Row
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the environment would ask itself
+
 
 def is_installed() -> bool:
     return util.find_spec("xllamacpp") is not None
@@ -75,7 +77,7 @@ class Llama:
     def _post(self, path: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request) as answer:
+        with DIRECT.open(request) as answer:
             return json.load(answer)
 
 

@@ -111,6 +111,7 @@ def _post(url: str, body: bytes, count: int, timeout: float) -> list[bool]:
     import urllib.error
     import urllib.request
     from http.client import HTTPException
+    from urllib.parse import urlsplit
 
     class Stay(urllib.request.HTTPRedirectHandler):
         """A redirect is refused: it would take the token to another host."""
@@ -120,6 +121,7 @@ def _post(url: str, body: bytes, count: int, timeout: float) -> list[bool]:
 
     from tuneline.feedback.signing import HEADER as SIGNATURE
     from tuneline.feedback.signing import own_key, sign
+    from tuneline.loopback import is_loopback
 
     headers = {"Content-Type": "application/json"}
     try:
@@ -134,7 +136,9 @@ def _post(url: str, body: bytes, count: int, timeout: float) -> list[bool]:
         headers["Authorization"] = f"Bearer {token}"
     try:
         request = urllib.request.Request(f"{url.rstrip('/')}/samples", body, headers, method="POST")
-        with urllib.request.build_opener(Stay).open(request, timeout=timeout) as answer:
+        here = is_loopback((urlsplit(url).hostname or "").lower())
+        direct = [urllib.request.ProxyHandler({})] if here else []  # a proxy would ask itself
+        with urllib.request.build_opener(Stay, *direct).open(request, timeout=timeout) as answer:
             said = json.loads(answer.read())
         new = [bool(one["new"]) for one in said["samples"]]
     except urllib.error.HTTPError as error:

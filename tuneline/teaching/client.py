@@ -15,6 +15,7 @@ import openai
 from tuneline.teaching.request import Hopeless, Unanswered
 
 FIXED, BYTES_OF_A_TOKEN = 2**20, 64  # of an answer: what is around it, and a token that is escaped and told twice
+LOOPBACK = ("all://127.0.0.0/8", "all://localhost", "all://[::1]")
 LONGEST_WORDS = 300  # signs of what a service says of an error
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
@@ -28,10 +29,10 @@ class TooLarge(Exception):
 
 
 class Client(openai.DefaultAioHttpClient):
-    """`most`: bytes of an answer, unpacked."""
+    """`most`: bytes of an answer, unpacked. A proxy of the environment is asked for other machines alone."""
 
     def __init__(self, most: int, **options: Any) -> None:
-        super().__init__(**options, follow_redirects=False)
+        super().__init__(**options, follow_redirects=False, mounts=dict.fromkeys(LOOPBACK))
         self.most = most
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:

@@ -447,8 +447,9 @@ def test_mlx_lm_answers_by_the_export(
 
 
 @no_gguf
-def test_llama_cpp_answers_by_the_gguf_file(inside: Path, tmp_path: Path) -> None:
-    """Of an adapter with a name of words, as DVC leaves it by links to its cache, read-only."""
+def test_llama_cpp_answers_by_the_gguf_file(inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an adapter with a name of words, as DVC leaves it by links to its cache, read-only; and past a proxy."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     adapter, out = tmp_path / "L'été n° 1", tmp_path / "an out"
     adapter.mkdir()
     for file in Path("adapters/dock").iterdir():

@@ -506,6 +506,16 @@ def test_record_follows_no_redirect_and_believes_no_other_server() -> None:
             thread.join()
 
 
+def test_record_asks_no_proxy_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy, serving(tmp_path, "") as api:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "")
+        assert record(**body(), to=api.url, timeout=5)
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
 def test_an_application_that_records_loads_little() -> None:
     code = "import sys, tuneline.feedback; print(sorted(set(sys.modules) & {'torch', 'transformers', 'fastapi', 'dvc', "
     code += "'pydantic', 'numpy', 'sqlite3', 'click'}))"

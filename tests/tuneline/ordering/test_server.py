@@ -23,7 +23,8 @@ from click.testing import CliRunner
 from tests.conftest import ENVIRONMENT
 from tests.servers.instruction_server import RECIPE, Api, raw, serving, settings, start_process, text_for
 from tuneline.files import read_jsonl
-from tuneline.http_service import MOST_BYTES, is_loopback
+from tuneline.http_service import MOST_BYTES
+from tuneline.loopback import is_loopback
 from tuneline.ordering.agents import Client, Task, run
 from tuneline.ordering.balance import Counts
 from tuneline.ordering.commands import instructions

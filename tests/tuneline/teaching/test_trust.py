@@ -8,6 +8,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -383,6 +384,27 @@ def test_a_redirect_takes_no_key_anywhere(provider: str, status: int, tmp_path: 
         line = refused(asking(server, provider), tmp_path, questions(1))
         assert (len(server.prompts), other.prompts) == (1, [])
     assert "the service sends the call on to 127.0.0.1; set base-url to it" in line
+
+
+@both
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", "[::1]"])
+def test_no_proxy_is_asked_for_this_machine(
+    provider: str, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would ask itself; one elsewhere would be given the key. A service elsewhere is asked by the proxy."""
+    with raw(HEAD + b"Connection: close\r\n\r\n{}") as proxy, scripted(GOOD) as server:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name.lower(), proxy.gemini_url)
+        monkeypatch.setenv("no_proxy", "")
+        place = f"http://{host}:{server.port}" + ("/v1" if provider == "openai" else "")
+        chosen = settings(provider=provider, base_url=place, attempts=1)
+        if host in ("127.0.0.1", "localhost"):
+            assert pay(chosen, tmp_path / "here", questions(1))[0][0].reason is None
+        else:  # nobody listens there
+            assert "connection: " in refused(chosen, tmp_path / "here", questions(1))
+        assert proxy.heard == []
+        refused(replace(chosen, base_url="http://service.invalid/v1"), tmp_path / "elsewhere", questions(1))
+        assert b"service.invalid" in proxy.heard[0]
 
 
 def test_no_variable_puts_another_key_in_place_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
