@@ -42,6 +42,7 @@ from tuneline.table import show_counts
 from tuneline.teaching.judging import judge_by_rules, row_request
 from tuneline.teaching.ledger import Spend
 from tuneline.teaching.options import Settings, teacher_options
+from tuneline.teaching.request import usual_reasons
 from tuneline.teaching.teacher import Teacher
 
 Wrong = Callable[[Row], tuple[str, str] | None]
@@ -266,11 +267,12 @@ def judge_rows(
 ) -> tuple[list[Row], list[Row], Spend]:
     """(kept, dropped, spend): made rows with what the judge says of them, those under the threshold out.
 
-    A row whose judgement cannot be had is dropped as unjudged, which is no score.
+    A row whose judgement cannot be had is dropped as unjudged, which is no score. Most of them are told.
     """
     requests = {row["id"]: row_request(row, rubric) for row in rows if row["origin"] != "source"}
     judge.pay(requests.values(), "judge", len(requests))
     kept, dropped, spend = [], [], Spend(judge)
+    unjudged: list[tuple[str, str]] = []
     for row in rows:
         if row["origin"] == "source":
             kept.append(row)
@@ -278,6 +280,7 @@ def judge_rows(
         outcome = judge.outcome(requests[row["id"]])
         spend.add(outcome.keys)
         if outcome.reason:
+            unjudged.append((outcome.reason, outcome.detail))
             dropped.append({**row, "reason": "unjudged", "detail": f"{outcome.reason}: {outcome.detail}"})
             continue
         judged = {**row, "judged": {**outcome.value, "by": judge.name}}
@@ -285,6 +288,8 @@ def judge_rows(
             dropped.append({**judged, "reason": "judged low", "detail": outcome.value["reason"]})
         else:
             kept.append(judged)
+    if 2 * len(unjudged) > len(requests):
+        say(f"judge: {len(unjudged)} of {len(requests)} rows have no judgement: {usual_reasons(unjudged)}")
     return kept, dropped, spend
 
 
@@ -331,6 +336,8 @@ def main(
             kept, low, spend = judge_rows(kept, settings.judge, rubric, judge)
             figures = {"judge": judge.name, "spend": spend.metrics()}
     write_jsonl(drops, chain(dropped, low))
+    if low and all(row["reason"] == "unjudged" for row in low) and not any("judged" in row for row in kept):
+        raise click.ClickException(f"not one of {len(low)} rows could be judged; {drops} has each with its reason")
     if not kept:
         raise click.ClickException(f"no row of {len(rows)} is kept; {drops} has each with its reason")
     write_jsonl(out, kept)

@@ -28,6 +28,7 @@ from tuneline.recipe.forms import read_form
 from tuneline.recipe.settings import Asked, Grammar, Recipe, read_recipe
 from tuneline.rows import make_row
 from tuneline.teaching.options import Settings, teacher_options
+from tuneline.teaching.request import usual_reasons
 from tuneline.teaching.teacher import Teacher
 
 
@@ -109,9 +110,7 @@ class Stage:
         useless, answers = generation.useless, generation.answers
         if 2 * useless <= answers:
             return
-        reasons = Counter(row["reason"] for row in generation.refused if row["reason"] != "known")
-        first = {row["reason"]: row["detail"] for row in reversed(generation.refused)}
-        said = "; ".join(f"{reason} {times} ({first[reason][:100]})" for reason, times in reasons.most_common(3))
+        said = usual_reasons((row["reason"], row["detail"]) for row in generation.refused if row["reason"] != "known")
         click.echo(f"{name}: {useless} of {answers} answers gave no row: {said}", err=True)
         if useless == answers:
             self.useless.append(name)

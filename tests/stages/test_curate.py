@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from stages.curate import Wrong, check_row, curate, main
 from tests.ending import end_line
 from tests.recipe_folder import write_recipe
-from tests.servers.teacher_server import serve
+from tests.servers.scripted_server import scripted
 from tests.teaching import flags
 from tests.teaching import settings as judge_settings
 from tuneline.data.similarity import jaccard, shingles
@@ -295,18 +295,36 @@ def test_a_recipe_whose_checks_are_not_there_is_one_line(tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-def test_a_row_that_the_judge_cannot_judge_is_no_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+UNJUDGED = [row(LONG), *(made(TELLS, number) for number in (111, 333, 555))]
+
+
+def judged_by(replies: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    rows = [row(LONG), made(TELLS, 111), made(TELLS, 333)]
-    with serve(faults=1.0, kinds="malformed") as server:
-        chosen = judge_settings(base_url=server.openai_url, attempts=1)
-        result = run(tmp_path, rows, {"judge": {**JUDGED, "threshold": 0}, "near-duplicate": 1}, flags(chosen))
-        assert server.stats()["requests"] == 2  # a source row is not judged
-    assert result.exit_code == 0, result.output
+    with scripted(*replies) as server:
+        chosen = judge_settings(base_url=server.openai_url, attempts=1, concurrency=1)
+        section = {"judge": {**JUDGED, "threshold": 0}, "near-duplicate": 1}
+        result = run(tmp_path, UNJUDGED, section, flags(chosen))
+        assert len(server.prompts) == 3  # a source row is not judged
     dropped = read_jsonl(tmp_path / "drops")
-    assert [(drop["reason"], "judged" in drop) for drop in dropped] == [("unjudged", False)] * 2
+    assert {(drop["reason"], "judged" in drop) for drop in dropped} == {("unjudged", False)}
     assert all(drop["detail"].startswith("invalid: it is not JSON") for drop in dropped)
-    assert bars(tmp_path) == {"kept": 1, "unjudged": 2}
+    return result
+
+
+def test_a_row_that_the_judge_cannot_judge_is_no_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = judged_by((json.dumps({"reason": "bon", "score": 5}), "no", "nor this"), tmp_path, monkeypatch)
+    assert result.exit_code == 0, result.output
+    assert bars(tmp_path) == {"kept": 2, "unjudged": 2}
+    assert "judge: 2 of 3 rows have no judgement: invalid 2 (it is not JSON" in result.output
+
+
+def test_a_judge_that_says_nothing_of_use_fails_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").write_text("of before")
+    result = judged_by(("no",), tmp_path, monkeypatch)
+    assert result.exit_code == 1
+    assert "judge: 3 of 3 rows have no judgement: invalid 3 (it is not JSON" in result.output
+    assert f"Error: not one of 3 rows could be judged; {tmp_path}/drops has each" in result.output
+    assert (tmp_path / "out").read_text() == "of before"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -281,6 +282,19 @@ def test_an_answer_that_cannot_be_judged_is_no_zero(tmp_path: Path, monkeypatch:
     assert read(tmp_path, "metrics")["tuned"]["liked"] is None
     assert read(tmp_path, "report")["intervals"]["tuned"]["liked"] == [None, None]
     assert "not JSON" in read_jsonl(tmp_path / "predictions")[1]["marks"]["base"]["why"]
+
+
+def test_a_judge_that_says_nothing_of_use_fails_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    answered(tmp_path)
+    with scripted("no JSON") as server:
+        judge = asking(server, "openai", attempts=1)
+        result = run(write(tmp_path / "r", {"measures": "own"}, measures=OWN), tmp_path, judge)
+    assert result.exit_code == 1
+    assert re.search(
+        r"^Error: not one of \d judgements is of use: invalid \d \(it is not JSON", result.output, re.MULTILINE
+    )
+    assert not (tmp_path / "metrics").exists()
 
 
 def test_a_judge_that_people_do_not_agree_with_gives_no_figures(tmp_path: Path) -> None:

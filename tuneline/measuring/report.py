@@ -15,6 +15,7 @@ from tuneline.measuring.mcnemar import paired_tests
 from tuneline.measuring.score import F1, UNJUDGED, Score, rounded, summarize
 from tuneline.recipe.own import Measures
 from tuneline.teaching.ledger import Spend
+from tuneline.teaching.request import usual_reasons
 from tuneline.teaching.teacher import Teacher
 
 BASE, SHOTS, TUNED = SIDES = ("base", "shots", "tuned")  # shots: the base after examples, where it was asked so
@@ -47,19 +48,23 @@ def score_answers(
 ) -> tuple[list[Score], Spend | None]:
     """(the score of each answer, what the judgements cost). Without a judge no outcome is there to score by.
 
-    Raises click.ClickException when the judge cannot be asked; a judgement that is refused is no zero.
+    Raises click.ClickException when the judge cannot be asked, or says nothing of use of any answer; one judgement that
+    is refused is no zero.
     """
     pairs = list(zip(rows, answers, strict=True))
     if judge is None:
         return [measures.score(row, answer, []) for row, answer in pairs], None
     asked = [measures.ask(row, answer) for row, answer in pairs]
     judge.pay(itertools.chain.from_iterable(asked), "judge", sum(map(len, asked)))
-    spend, scores = Spend(judge), []
+    spend, scores, refused = Spend(judge), [], []
     for (row, answer), requests in zip(pairs, asked, strict=True):
         outcomes = [judge.outcome(request) for request in requests]
         for outcome in outcomes:
             spend.add(outcome.keys)
+        refused += [(outcome.reason, outcome.detail) for outcome in outcomes if outcome.reason]
         scores.append(measures.score(row, answer, outcomes))
+    if refused and len(refused) == sum(map(len, asked)):
+        raise click.ClickException(f"not one of {len(refused)} judgements is of use: {usual_reasons(refused)}")
     return scores, spend
 
 

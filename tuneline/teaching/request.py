@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -45,6 +46,14 @@ class Outcome:
     detail: str
     keys: tuple[str, ...]  # of the answers it took, in their order
     text: str
+
+
+def usual_reasons(refused: Iterable[tuple[str, str]]) -> str:
+    """The commonest of them, each with its first detail; `refused`: (reason, detail)."""
+    told = list(refused)
+    first = dict(reversed(told))
+    counted = Counter(reason for reason, _ in told).most_common(3)
+    return "; ".join(f"{reason} {times} ({first[reason][:100]})" for reason, times in counted)
 
 
 class Unanswered(Exception):
