@@ -23,6 +23,7 @@ from tuneline.teaching.request import Hopeless, Outcome, Request, Stopped, Unans
 if TYPE_CHECKING:
     from tuneline.teaching.teacher import Teacher
 
+BATCHES = "batches"  # a folder of records, beside the log
 DISCOUNT = 0.5  # of the list price, by both services' price pages in 2026
 POLL, LONGEST_POLL = 1.0, 60.0  # seconds
 LONGEST = 50 * 3600.0  # seconds of a wait: both services end a batch before
@@ -77,10 +78,21 @@ async def pay_in_batches(teacher: "Teacher", provider: BatchProvider, requests: 
         raise Hopeless(f"batch: {error}; run it again to go on") from None
 
 
+async def collect_batches(teacher: "Teacher", provider: BatchProvider, requests: list[Request]) -> None:
+    """Before single calls: takes what batches of earlier runs have answered of the requests.
+
+    Raises Hopeless while such a batch is not done: what it will answer would be paid twice.
+    """
+    try:
+        await Batches(teacher, provider).collect_done(requests)
+    except Unanswered as error:
+        raise Hopeless(f"batch: {error}; run it again to go on") from None
+
+
 class Batches:
     def __init__(self, teacher: "Teacher", provider: BatchProvider) -> None:
         self.teacher, self.provider = teacher, provider
-        self.folder = teacher.folder / "batches"
+        self.folder = teacher.folder / BATCHES
         self.tried: dict[str, int] = {}  # by key
         self.faults: dict[str, str] = {}  # of questions that a batch did not answer, by key
 
@@ -119,7 +131,34 @@ class Batches:
                     await self._collect(batch, told.get("keys", []), asked, record)
                 record.unlink(missing_ok=True)
             except Hopeless as error:
-                raise Hopeless(f"{error}; if the service has lost this batch, delete {record}") from None
+                raise _lost(error, record) from None
+            finally:
+                self.teacher.claims.free(_place(record.stem))
+
+    async def collect_done(self, requests: list[Request]) -> None:
+        """Of collect_batches."""
+        asked = dict(self._unanswered(requests))
+        for record in sorted(self.folder.glob("*.json")):
+            keys = _keys(record)
+            shared = len(asked.keys() & keys) if keys else len(asked)  # an old record names none
+            if not shared:
+                continue
+            unfinished = Hopeless(
+                f"{record.stem}, a batch of an earlier run, is to answer {shared} of these questions and is not done: "
+                f"run it with batch=true, which waits for it; or delete {record}, and they are paid once more"
+            )
+            if not self.teacher.claims.take(_place(record.stem)):
+                raise unfinished  # another process waits for it
+            try:
+                told = json.loads(record.read_text("utf-8")) if record.exists() else {"id": None}
+                if batch := told["id"] or await self._heard(self.provider.find_batch(record.stem)):
+                    polled = await self._heard(self.provider.poll(batch))
+                    if polled.state == "waiting":
+                        raise unfinished
+                    self._log(polled, keys, asked)
+                record.unlink(missing_ok=True)
+            except Hopeless as error:
+                raise error if error is unfinished else _lost(error, record) from None
             finally:
                 self.teacher.claims.free(_place(record.stem))
 
@@ -174,8 +213,15 @@ class Batches:
 
         `keys`: none where its record is of a version that noted none; those that were answered are the batch's.
         """
-        teacher = self.teacher
         polled = await self._wait(batch, len(keys))
+        self._log(polled, keys, asked)
+        record.unlink(missing_ok=True)
+        if polled.state in FAILED:
+            said = f"{polled.state}: {polled.said}" if polled.said else polled.state
+            raise Hopeless(f"batch {batch} {said}; run it again to submit anew what it did not answer")
+
+    def _log(self, polled: Polled, keys: list[str], asked: Asked) -> None:
+        teacher = self.teacher
         for key in keys or sorted(polled.answers):
             answer = polled.answers.get(key)
             if isinstance(answer, Answer) and key not in teacher.log:
@@ -187,10 +233,6 @@ class Batches:
                 if answer.sent:
                     teacher.charge_lost(asked.get(key), DISCOUNT)
         teacher.log.sync()
-        record.unlink(missing_ok=True)
-        if polled.state in FAILED:
-            said = f"{polled.state}: {polled.said}" if polled.said else polled.state
-            raise Hopeless(f"batch {batch} {said}; run it again to submit anew what it did not answer")
 
     async def _wait(self, batch: str, count: int) -> Polled:
         """Until the batch is done, with a word now and then. A look that fails is followed by others."""
@@ -226,6 +268,10 @@ class Batches:
             raise said if isinstance(said, Unanswered) else Hopeless(f"batch: {said}") from None
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
             raise Unanswered("the service's answer is none about batches") from None
+
+
+def _lost(error: Hopeless, record: Path) -> Hopeless:
+    return Hopeless(f"{error}; if the service has lost this batch, delete {record}")
 
 
 def _place(name: str) -> str:

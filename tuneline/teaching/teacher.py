@@ -20,7 +20,7 @@ from pathlib import Path
 
 import click
 
-from tuneline.teaching.batches import LONGEST, pay_in_batches
+from tuneline.teaching.batches import BATCHES, LONGEST, collect_batches, pay_in_batches
 from tuneline.teaching.ledger import Ledger, Rules
 from tuneline.teaching.log import Answer, Claims
 from tuneline.teaching.options import KEYS, Settings, read_secret
@@ -132,6 +132,9 @@ class Teacher(Ledger):
                 await pay_in_batches(self, provider, [request for request, _ in (first, *missing)])
                 return
             todo = itertools.chain([first], missing)
+            if any((self.folder / BATCHES).glob("*.json")):  # of a run that was killed
+                todo = iter(unsettled := list(todo))
+                await collect_batches(self, provider, [request for request, _ in unsettled])
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.settings.concurrency):
                     group.create_task(self._work(provider, todo))

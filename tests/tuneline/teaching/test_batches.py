@@ -24,7 +24,7 @@ from tuneline.teaching.batches import batch_name
 from tuneline.teaching.ledger import Spend
 from tuneline.teaching.log import AnswerLog
 from tuneline.teaching.options import Settings
-from tuneline.teaching.request import Request, most_tokens
+from tuneline.teaching.request import Outcome, Request, most_tokens
 
 both = pytest.mark.parametrize("provider", ["openai", "gemini"])
 
@@ -353,6 +353,69 @@ def test_single_calls_go_on_where_a_batch_stood(provider: str, tmp_path: Path) -
     with AnswerLog(tmp_path / f"{provider}-m") as log:
         assert len(log) == 5
     assert sorted(record["discount"] for record in logged(tmp_path)) == [0.5, 0.5, 0.5, 1.0, 1.0]
+
+
+@both
+@pytest.mark.parametrize("noted", [True, False])
+def test_single_calls_take_what_a_killed_runs_batch_has_and_pay_no_question_of_it_again(
+    provider: str, noted: bool, tmp_path: Path
+) -> None:
+    """`noted`: was the batch's id, before the run was killed?"""
+    server = Slow()
+    with served(server) as server.port:
+        single = batching(server, provider, batch=False)
+        words = [sys.executable, "-c", SHARING, provider, single.base_url, str(tmp_path), "0", "4"]
+        with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+            while not any(json.loads(record.read_text("utf-8"))["id"] for record in tmp_path.glob("*/batches/*.json")):
+                time.sleep(0.02)
+            process.kill()
+        (record,) = records(tmp_path)
+        told = json.loads(record.read_text("utf-8"))
+        write_json(record, told | {"id": told["id"] if noted else None})
+        pay(single, tmp_path, questions(2, 10))  # others are no matter of the batch's
+        assert server.stats()["requests"] == 2
+        said = refused(single, tmp_path, questions(5, 2))
+        assert "is to answer 2 of these questions and is not done: run it with batch=true" in said
+        assert f"or delete {record}" in said and (server.stats()["requests"], records(tmp_path)) == (2, [record])
+        server.ready = True
+        while (outcomes := pay_or_wait(single, tmp_path)) is None:
+            pass
+        stats = server.stats()
+        assert (stats["batches"], stats["batch_requests"], stats["requests"]) == (1, 4, 2 + 3)
+    assert [outcome.reason for outcome in outcomes] == [None] * 5
+    assert len(logged(tmp_path)) == 4 + 2 + 3
+    assert records(tmp_path) == []
+
+
+def pay_or_wait(chosen: Settings, log: Path) -> list[Outcome] | None:
+    """None while the batch is not done; the server's is after a few looks."""
+    try:
+        return pay(chosen, log, questions(5, 2))[0]
+    except click.ClickException as error:
+        assert "is not done" in error.message
+        return None
+
+
+@both
+def test_single_calls_go_on_where_a_batch_failed(provider: str, tmp_path: Path) -> None:
+    server = changed(openai_finish=failing, gemini_finish=failing)
+    with served(server) as server.port:
+        refused(batching(server, provider), tmp_path / "a", questions(3))
+        (batch,) = server.batches
+        record = tmp_path / "b" / f"{provider}-m" / "batches" / f"{batch_name(['ab' * 32], 1)}.json"
+        write_json(record, {"id": batch, "requests": 3})  # of a version that noted no keys
+        pay(batching(server, provider, batch=False), tmp_path / "b", questions(3))
+        assert server.stats()["requests"] == 3
+    assert records(tmp_path / "b") == []
+
+
+@both
+def test_single_calls_are_told_of_a_batch_that_the_service_has_lost(provider: str, tmp_path: Path) -> None:
+    with serve() as server:
+        chosen = batching(server, provider, batch=False)
+        record = tmp_path / f"{provider}-m" / "batches" / f"{batch_name(['ab' * 32], 1)}.json"
+        write_json(record, {"id": "batches/none", "requests": 3})
+        assert f"delete {record}" in refused(chosen, tmp_path, questions(3))
 
 
 # What a service may say
