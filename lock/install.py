@@ -47,7 +47,8 @@ def install_torch(index: str | None, more: list[str]) -> None:
         pass
     with tempfile.TemporaryDirectory() as folder:
         where = ["--index-url", index] if index else []
-        pip("download", "--no-deps", "--dest", folder, *where, f"torch=={version}")
+        # Wheels alone: a source would be built, which runs it, before its hash is checked.
+        pip("download", "--only-binary", ":all:", "--no-deps", "--dest", folder, *where, f"torch=={version}")
         pip(*LOCKED, *more, "--no-deps", "--no-index", "--find-links", folder, "torch")
 
 

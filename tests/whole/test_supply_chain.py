@@ -1,7 +1,11 @@
 """What is installed and what CI runs is what was looked at: by hash, by commit, with least rights."""
 
+import os
 import re
+import subprocess
+import tarfile
 import tomllib
+import venv
 from pathlib import Path
 
 import pytest
@@ -97,6 +101,28 @@ def test_every_install_checks_hashes() -> None:
         text = (ROOT / name).read_text("utf-8").replace("\\\n", " ")
         installs = [line for line in text.splitlines() if re.search(r"\bpip\S* install\b", line)]
         assert [line for line in installs if "--require-hashes" not in line and " uv" not in line] == [], name
+
+
+def test_nothing_of_torchs_index_runs_before_its_hash_is_checked(tmp_path: Path) -> None:
+    """What comes as source is built to be downloaded."""
+    (version,) = re.findall(r"^torch==(\S+)", (ROOT / "lock/packages.txt").read_text("utf-8"), re.MULTILINE)
+    source = tmp_path / f"torch-{version}"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    )
+    (source / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    (tmp_path / "simple/torch").mkdir(parents=True)
+    with tarfile.open(tmp_path / f"simple/torch/{source.name}.tar.gz", "w:gz") as packed:
+        packed.add(source, source.name)
+    (tmp_path / "simple/torch/index.html").write_text(f'<a href="{source.name}.tar.gz">{source.name}.tar.gz</a>')
+    venv.create(tmp_path / "venv", with_pip=True)
+    code = "import runpy, sys; runpy.run_path('lock/install.py')['install_torch'](sys.argv[1], [])"
+    words = [tmp_path / "venv/bin/python", "-c", code, f"file://{tmp_path}/simple"]
+    environment = {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode and "No matching distribution found for torch" in done.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_image_is_built_on_bytes_that_are_known() -> None:
