@@ -66,6 +66,8 @@ class Stage:
                 self.metrics["documents"] = self.metrics.get("documents", 0) + 1
             else:
                 yield row
+        if not self.metrics["in"]:
+            raise click.ClickException(f"{self.rows_path} has no row; run `dvc repro --force`")
         seeds = Seeds(self.rows_path)
         strategies = {strategy.settings.name: strategy for strategy in self.asked(seeds)}
         known = self._known() if any(s.settings.novelty < 1 for s in strategies.values()) else Known()

@@ -247,7 +247,7 @@ def test_what_another_user_owns_is_replaced_whole_or_told_in_a_line(line: dict[s
 
 
 ROWS = {  # what a stage reads rows from; the others read no file of them, or may do without
-    "extract": ["recipe/source/train.jsonl"], "curate": ["sdg/out"], "trim": ["curate/out"],
+    "extract": ["recipe/source/train.jsonl"], "sdg": ["extract/out"], "curate": ["sdg/out"], "trim": ["curate/out"],
     "split": ["trim/out"], "format": ["split/out/train.jsonl", "split/out/valid.jsonl", "split/out/test.jsonl"],
     "baseline": ["split/out/test.jsonl"], "predict": ["split/out/test.jsonl"],
     "eval": ["split/out/test.jsonl", "baseline/out", "predict/out"],

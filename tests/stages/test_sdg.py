@@ -224,11 +224,11 @@ def test_one_strategy_runs_alone_and_an_unknown_one_is_refused(tmp_path: Path, s
 
 
 def test_without_a_row_to_grow_from_nothing_is_asked(tmp_path: Path, server: Scripted) -> None:
-    recipe, rows = write_asking_recipe(tmp_path / "r"), source_rows(tmp_path / "rows", [])
+    recipe, rows = write_asking_recipe(tmp_path / "r"), source_rows(tmp_path / "rows", QUESTIONS, set="test")
     result = run(recipe, rows, at(server))
     succeeds(result)
     assert "each: nothing to ask about, no call" in result.output
-    assert (server.prompts, (recipe / "out/rows").read_bytes()) == ([], b"")
+    assert (server.prompts, (recipe / "out/rows").read_bytes()) == ([], rows.read_bytes())
 
 
 def test_a_wrong_strategy_costs_nothing_and_writes_nothing(tmp_path: Path, server: Scripted) -> None:
