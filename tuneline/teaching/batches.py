@@ -29,7 +29,9 @@ POLL, LONGEST_POLL = 1.0, 60.0  # seconds
 LONGEST = 50 * 3600.0  # seconds of a wait: both services end a batch before
 FIRST_TOLD, LONGEST_UNTOLD = 5.0, 3600.0  # seconds of a wait, and between two lines on one
 TIMES = 10  # a call's time: a file of many answers takes longer than one of them
-LARGEST = 10_000  # requests in a batch
+LARGEST = 10_000  # requests in a batch, or fewer of long answers:
+MOST_TOKENS = 2**27  # of all that a batch may answer
+MOST_BYTES = 2**30  # of a batch's answers, which are in memory together
 FAILED = ("failed", "expired", "cancelled")
 
 Asked = dict[str, Request]  # by key
@@ -93,6 +95,7 @@ class Batches:
     def __init__(self, teacher: "Teacher", provider: BatchProvider) -> None:
         self.teacher, self.provider = teacher, provider
         self.folder = teacher.folder / BATCHES
+        self.largest = max(1, min(LARGEST, MOST_TOKENS // teacher.settings.max_tokens))
         self.tried: dict[str, int] = {}  # by key
         self.faults: dict[str, str] = {}  # of questions that a batch did not answer, by key
 
@@ -171,7 +174,7 @@ class Batches:
     def _claimed(self, missing: Asked) -> Asked:
         """What no other process asks, as much as a batch holds, and still has no answer now that it cannot."""
         teacher = self.teacher
-        chunk = dict(islice(((key, missing[key]) for key in missing if teacher.claims.take(key)), LARGEST))
+        chunk = dict(islice(((key, missing[key]) for key in missing if teacher.claims.take(key)), self.largest))
         asked = {key for record in self.folder.glob("*.json") for key in _keys(record)}
         teacher.log.refresh()  # after the records: one that has gone has its answers there
         for key in [key for key in chunk if key in teacher.log or key in asked]:

@@ -5,7 +5,7 @@ fills the memory. How long a call may take in all is held by teacher.py.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -29,7 +29,10 @@ class TooLarge(Exception):
 
 
 class Client(openai.DefaultAioHttpClient):
-    """`most`: bytes of an answer, unpacked. A proxy of the environment is asked for other machines alone."""
+    """`most`: bytes of an answer, unpacked; one that is asked for as a stream is for `lines`.
+
+    A proxy of the environment is asked for other machines alone.
+    """
 
     def __init__(self, most: int, **options: Any) -> None:
         super().__init__(**options, follow_redirects=False, mounts=dict.fromkeys(LOOPBACK))
@@ -38,6 +41,8 @@ class Client(openai.DefaultAioHttpClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Raises Redirected, TooLarge, or what httpx2 raises."""
         response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
+        if options.get("stream") and response.is_success:
+            return response
         try:
             if response.is_redirect:
                 raise Redirected(f"the service sends the call on to {_place(response)}; set base-url to it")
@@ -51,9 +56,25 @@ class Client(openai.DefaultAioHttpClient):
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > self.most:
-                raise TooLarge(f"the service's answer is larger than {self.most / 2**20:.0f} MB")
+            _check_size(body, self.most)
         return bytes(body)
+
+
+async def lines(chunks: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    """Of a body that is never whole in memory. Raises TooLarge where one has more bytes than `most`."""
+    rest = b""
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in (*whole, rest):
+            _check_size(line, most)
+        for line in whole:
+            yield line
+    yield rest
+
+
+def _check_size(body: bytes | bytearray, most: int) -> None:
+    if len(body) > most:
+        raise TooLarge(f"the service's answer is larger than {most / 2**20:.0f} MB")
 
 
 def _place(response: httpx2.Response) -> str:
@@ -67,9 +88,9 @@ def _place(response: httpx2.Response) -> str:
 PACKED = (b"content-encoding", b"content-length", b"transfer-encoding")  # of the body as it came, not as it is given on
 
 
-def largest_answer(max_tokens: int, answers: int = 1) -> int:
-    """Bytes of a body with so many answers."""
-    return answers * (FIXED + BYTES_OF_A_TOKEN * max_tokens)
+def largest_answer(max_tokens: int) -> int:
+    """Bytes of a body with one answer."""
+    return FIXED + BYTES_OF_A_TOKEN * max_tokens
 
 
 def explain_failure(error: BaseException) -> Unanswered | Hopeless:

@@ -12,7 +12,7 @@ from google import genai
 from google.genai import errors, types
 from google.genai.client import DebugConfig
 
-from tuneline.teaching.batches import FAILED, LARGEST, Polled
+from tuneline.teaching.batches import FAILED, MOST_BYTES, Polled
 from tuneline.teaching.client import (
     Client,
     Redirected,
@@ -49,7 +49,7 @@ class GeminiProvider:
         if not secret and not own_server:
             raise Hopeless("GEMINI_API_KEY is not set; export it or write it to .env")
         self.settings = settings
-        most = largest_answer(settings.max_tokens, LARGEST if settings.batch else 1)
+        most = MOST_BYTES if settings.batch else largest_answer(settings.max_tokens)
         self.http = Client(most, timeout=settings.timeout)
         self.client = genai.Client(
             api_key=secret or "none",

@@ -11,8 +11,17 @@ import httpx2
 import openai
 
 from tuneline.files import dump_json
-from tuneline.teaching.batches import FAILED, LARGEST, Polled
-from tuneline.teaching.client import Client, Redirected, TooLarge, explain_failure, largest_answer, words_in, words_of
+from tuneline.teaching.batches import FAILED, MOST_BYTES, Polled
+from tuneline.teaching.client import (
+    Client,
+    Redirected,
+    TooLarge,
+    explain_failure,
+    largest_answer,
+    lines,
+    words_in,
+    words_of,
+)
 from tuneline.teaching.log import Answer
 from tuneline.teaching.options import Settings
 from tuneline.teaching.request import Hopeless, Request, Unanswered, tokens
@@ -48,7 +57,7 @@ class OpenAIProvider:
             },  # else OPENAI_CUSTOM_HEADERS may have another
             max_retries=0,
             timeout=settings.timeout,
-            http_client=Client(largest_answer(settings.max_tokens, LARGEST if settings.batch else 1)),
+            http_client=Client(largest_answer(settings.max_tokens)),
         )
 
     def body(self, request: Request) -> dict[str, Any]:
@@ -115,12 +124,16 @@ class OpenAIProvider:
         if state.status not in ("completed", *FAILED):
             return Polled("waiting")
         answers: dict[str, Answer | Unanswered] = {}
+        held = 0
         for file in filter(None, (state.output_file_id, state.error_file_id)):
-            content = await self.client.files.content(file)
-            for line in content.content.splitlines():  # of bytes: in a text, U+2028 would end a line too
-                with suppress(ValueError, LookupError, TypeError, AttributeError):  # of no known question
-                    record = json.loads(line)
-                    answers[record["custom_id"]] = self._batch_answer(record)
+            async with self.client.files.with_streaming_response.content(file) as content:
+                # Lines of bytes: in a text, U+2028 would end one too.
+                async for line in lines(content.iter_bytes(), largest_answer(self.settings.max_tokens)):
+                    if (held := held + len(line)) > MOST_BYTES:
+                        raise TooLarge(f"the batch's answers are larger than {MOST_BYTES / 2**20:.0f} MB")
+                    with suppress(ValueError, LookupError, TypeError, AttributeError):  # of no known question
+                        record = json.loads(line)
+                        answers[record["custom_id"]] = self._batch_answer(record)
         said = words_of([error.message for error in (state.errors and state.errors.data) or []])
         return Polled(state.status if state.status in FAILED else "done", answers, said)
 

@@ -576,6 +576,34 @@ def test_lines_of_another_form_harm_no_other_and_foreign_answers_are_not_kept(pr
     assert len(logged(tmp_path)) == 2
 
 
+def test_answers_are_read_line_by_line_each_up_to_the_size_of_one(tmp_path: Path) -> None:
+    many = [f"{' ' * 2**18}\n"] * 8
+    with served(server := answering(WHOLE["openai"], many)) as server.port:
+        pay(batching(server, "openai"), tmp_path / "a", questions(2))
+    with served(server := answering(WHOLE["openai"], [f"{' ' * 2**21}\n"])) as server.port:
+        line = refused(batching(server, "openai", attempts=1), tmp_path / "b", questions(2))
+    assert line == "batch: the service's answer is larger than 1 MB; run it again to go on"
+    assert len(records(tmp_path / "b")) == 1
+
+
+@both
+def test_a_batch_has_a_largest_size_in_all(provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"tuneline.teaching.{provider}_api.MOST_BYTES", 2**20)
+    more = [f"{' ' * 2**18}\n"] * 8 if provider == "openai" else [" " * 2**21]
+    with served(server := answering(WHOLE[provider], more)) as server.port:
+        line = refused(batching(server, provider, attempts=1), tmp_path, questions(2))
+    assert "larger than 1 MB; run it again to go on" in line
+
+
+@both
+def test_a_batch_of_long_answers_has_fewer(provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuneline.teaching.batches.MOST_TOKENS", 3 * settings().max_tokens)
+    with serve() as server:
+        outcomes, _ = pay(batching(server, provider), tmp_path, questions(7))
+        assert (server.stats()["batches"], server.stats()["batch_requests"]) == (3, 7)
+    assert [outcome.reason for outcome in outcomes] == [None] * 7
+
+
 @both
 def test_an_answer_of_a_batch_is_not_free_where_no_usage_is_told(provider: str, tmp_path: Path) -> None:
     server = answering(WHOLE[provider])
