@@ -1,10 +1,11 @@
-"""A watcher's round that is killed at a given step, in a process of its own.
+"""A watcher's round, or a run, that is killed at a given step, in a process of its own.
 
-    python -m tests.stepping ROOT          prints the steps of a round, which it carries out
-    python -m tests.stepping ROOT STEP     carries it out and kills itself there
+    python -m tests.stepping ROOT round              prints the steps of a round, which it carries out
+    python -m tests.stepping ROOT round STEP         carries it out and kills itself there
+    python -m tests.stepping ROOT FOLDER [STEP]      the same of the run of a folder
 
-A step is a line of this project's that a round is about to run when the line before it has changed something: the
-database, a ref, a file. Lines are counted, so that the same round has the same steps.
+A step is a line of this project's that is about to run when the line before it has changed something: the database, a
+ref, a file. They are counted from 1.
 """
 
 import os
@@ -15,12 +16,17 @@ from types import FrameType
 from typing import Any
 
 import tuneline
+from tuneline.retraining import execute
 from tuneline.retraining.commands import watch
 
 FOLDERS = tuple(f"{Path(tuneline.__file__).parent}/{name}" for name in ("retraining", "feedback", "files.py"))
 LOOKED_AT = (
     ".git/packed-refs", ".git/refs/tags/*", ".git/refs/tuneline/runs/*", ".tuneline/*", ".tuneline/feedback/*",
     ".tuneline/runs/*/*", "served/*/*", "served/*/*/*", "logs/*",
+    *(f".tuneline/runs/*/checkout/{name}" for name in (
+        "*", ".git/*", ".git/refs/*/*", ".git/logs/HEAD", ".dvc/*", ".tuneline/*", "recipes/summaries/source/*",
+        "metrics/summaries/*", "registry/*/*",
+    )),
 )  # fmt: skip
 
 
@@ -37,18 +43,16 @@ def lstat(path: Path) -> os.stat_result | None:
         return None
 
 
-def main(root: Path, kill_at: int | None) -> None:
-    lines, steps, before = 0, [], changed(root)
+def main(root: Path, folder: Path | None, kill_at: int | None) -> None:
+    steps, before = [], changed(root)
 
     def line(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal lines, before
-        if event == "line":
-            lines += 1
-            if lines == kill_at:
+        nonlocal before
+        if event == "line" and (now := changed(root)) != before:
+            before = now
+            steps.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+            if len(steps) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if kill_at is None and (now := changed(root)) != before:
-                before = now
-                steps.append(f"{lines} {Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
         return line
 
     def call(frame: FrameType, _: str, __: Any) -> Any:
@@ -57,6 +61,8 @@ def main(root: Path, kill_at: int | None) -> None:
     os.environ["DVC_ROOT"] = str(root)
     sys.settrace(call)
     try:
+        if folder:
+            execute.main.main(["--root", str(root), "--run", str(folder)], standalone_mode=True)
         watch.main(["--once", "--runner", "local"], standalone_mode=True)
     except SystemExit as end:
         sys.settrace(None)
@@ -65,4 +71,5 @@ def main(root: Path, kill_at: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    what, at = sys.argv[2], sys.argv[3:]
+    main(Path(sys.argv[1]), Path(what) if what != "round" else None, int(at[0]) if at else None)
