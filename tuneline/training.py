@@ -382,6 +382,8 @@ def training_command(
                 say(f"no arithmetic for {flags['precision']} on this device: {settings.precision} is taken instead")
             chat = load_chat(base)
             rows = read_tokens(tokens, chat)
+            if empty := [name for name in rows if not len(rows[name])]:
+                raise click.ClickException(f"{tokens / empty[0]}.parquet has no row; remove it and run `dvc repro`")
             twice, needed = fit_into(*device_memory(), settings, base, rows)
             checkpoints = checkpoint_folder(state, out, tokens, base, settings)
             run = Run(settings, base, chat, rows, plan_steps(len(rows["train"]), settings), checkpoints, twice)

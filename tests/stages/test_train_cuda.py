@@ -423,6 +423,18 @@ def test_token_files_of_another_tokenizer_are_refused(work: Path, tmp_path: Path
     assert "dvc repro" in done.output
 
 
+@pytest.mark.parametrize("name", ["train", "valid"])
+def test_token_files_without_a_row_are_refused(name: str, work: Path, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    shutil.copytree(work / "tokens", tokens)
+    write_tokens(tokens, name, [])
+    words = command(work, tmp_path)
+    words[words.index("--tokens") + 1] = str(tokens)
+    done = CliRunner().invoke(main, words)
+    said = f"Error: {tokens}/{name}.parquet has no row; remove it and run `dvc repro`\n"
+    assert (done.exit_code, done.output) == (1, said)
+
+
 def test_an_unknown_target_names_the_known_ones(work: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, command(work, tmp_path, target="q_proj"))
     assert done.exit_code == 1
