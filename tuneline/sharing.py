@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 SNAPSHOT = Path("answers")  # of the log, which DVC tracks; answers.dvc is what git has
+LOST = ("dvc pull: failed to transfer", "dvc pull: failed to pull data")  # where the remote answers and lacks a file
 HOW = (
     "there is no DVC remote here: `dvc remote add --default storage <a folder, or s3://bucket/path>`, and commit "
     ".dvc/config; docs/sharing.md has more"
@@ -21,7 +22,7 @@ def share() -> None:
     Whoever has the commit then has it by `tuneline fetch`, and trains nothing again.
     """
     _check_remote()
-    _dvc("push", "--run-cache", "--quiet")
+    _dvc("push", "--run-cache")
     told = ["pushed: data, adapters, and which inputs made them"]
     if any(_answer_log().glob("*/*.jsonl")):
         push_answers()
@@ -37,10 +38,12 @@ def fetch() -> None:
     _check_remote()
     failed = None
     try:
-        _dvc("pull", "--run-cache", "--allow-missing", "--quiet")
-    except click.ClickException as error:  # one lost file, and DVC puts none of the others in its place
-        failed = error
-        _dvc("checkout", "--allow-missing", "--quiet")
+        _dvc("pull", "--run-cache", "--allow-missing")
+    except click.ClickException as error:
+        if not error.message.startswith(LOST):
+            raise
+        failed = error  # one lost file, and DVC puts none of the others in its place
+        _dvc("checkout", "--allow-missing")
     if Path(f"{SNAPSHOT}.dvc").is_file():
         pull_answers()
     missing = json.loads(_dvc("data", "status", "--json")).get("not_in_cache", [])
@@ -75,20 +78,20 @@ def push_answers() -> None:
     from tuneline.teaching.log import log_folders, unite
 
     if Path(f"{SNAPSHOT}.dvc").is_file():
-        _dvc("pull", "--quiet", "--force", f"{SNAPSHOT}.dvc")  # what git has may be newer than what lies here
+        _dvc("pull", "--force", f"{SNAPSHOT}.dvc")  # what git has may be newer than what lies here
     for name in log_folders(_answer_log(), SNAPSHOT):
         count = unite([SNAPSHOT / name, _answer_log() / name], SNAPSHOT / name / "answers.jsonl")
         click.echo(f"{name}: {count} answers")
     if not SNAPSHOT.is_dir():
         raise click.ClickException("no answer is logged here yet")
-    _dvc("add", "--quiet", str(SNAPSHOT))
-    _dvc("push", "--quiet", f"{SNAPSHOT}.dvc")
+    _dvc("add", str(SNAPSHOT))
+    _dvc("push", f"{SNAPSHOT}.dvc")
 
 
 def pull_answers() -> None:
     from tuneline.teaching.log import AnswerLog, log_folders
 
-    _dvc("pull", "--quiet", "--force", f"{SNAPSHOT}.dvc")
+    _dvc("pull", "--force", f"{SNAPSHOT}.dvc")
     for name in log_folders(SNAPSHOT):
         with AnswerLog(_answer_log() / name) as log, AnswerLog(SNAPSHOT / name) as pulled:
             before = len(log)
@@ -114,9 +117,11 @@ def _uncommitted() -> list[str]:
 
 
 def _dvc(*words: str) -> str:
-    """What DVC prints. Raises click.ClickException with its last line."""
+    """What DVC prints. Raises click.ClickException with the first error that it tells."""
     done = subprocess.run(["dvc", *words], capture_output=True, text=True)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise click.ClickException(f"dvc {words[0]}: {said[-1] if said else 'failed'}")
+        said = (done.stderr or done.stdout).strip().splitlines() or ["failed"]
+        reason = next((line for line in said if line.startswith("ERROR: ")), said[-1])
+        reason = reason.removeprefix("ERROR: ").removeprefix("unexpected error - ").rstrip(":")
+        raise click.ClickException(f"dvc {words[0]}: {reason}")
     return done.stdout
