@@ -30,7 +30,11 @@ class Adapters:
             self.model = switch_adapter(self.model, folder)
 
 
-def open_batch(model: Any, size: int, stop: list[int]) -> Any:
+def read_opening(model: Any, ids: list[int]) -> None:
+    """mlx-lm's batches begin with whole prompts."""
+
+
+def open_batch(model: Any, size: int, stop: list[int], opening: None) -> Any:
     return Batch(model, size, stop)
 
 

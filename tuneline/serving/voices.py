@@ -4,13 +4,14 @@ import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tuneline.answering.constraint import Grammars
-from tuneline.answering.predictor import Predictor, adapter_preamble, read_siblings
+from tuneline.answering.predictor import Predictor, adapter_preamble, prompt_ids, read_siblings
 from tuneline.models.adapter import read_adapter
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import Chat
@@ -61,6 +62,7 @@ class Voices:
             )
         self.named[own] = Voice(own, None, asked.chat)
         self.used: str | None = own
+        self.openings: dict[str, Any] = {}  # what the writer has read of each one's prompts
 
     def use(self, name: str) -> None:
         """The model that answers from now on."""
@@ -70,7 +72,18 @@ class Voices:
             self.used = name
 
     def open_batch(self, size: int) -> Any:
-        return self.writer.open_batch(self.adapters.model, size, self.stop_ids)
+        """Of the model that answers now."""
+        if self.used not in self.openings:
+            ids = _common_ids(self.named[self.used].chat)
+            self.openings[self.used] = self.writer.read_opening(self.adapters.model, ids)
+        return self.writer.open_batch(self.adapters.model, size, self.stop_ids, self.openings[self.used])
+
+
+def _common_ids(chat: Chat) -> list[int]:
+    """What the prompts of two questions have in common at their beginning, one id at least."""
+    first, second = (prompt_ids(chat, [{"role": "user", "content": text}], {}) for text in ("a", "1"))
+    same = takewhile(lambda both: both[0] == both[1], zip(first, second, strict=False))
+    return [one for one, _ in same] or first[:1]
 
 
 def _check_precision(backend: str, folders: list[Path]) -> None:
