@@ -173,11 +173,9 @@ class Answer:
         if isinstance(end, Unanswered):
             raise end
         self.tokens += len(tokens)
-        new = self.speech.add([token for token in tokens if token not in stop])
+        said = [token for token in tokens if token not in stop]
+        new = self.speech.end(said) if end else self.speech.add(said)
         finish = "stop" if self.speech.stopped else end
-        if finish and not self.speech.stopped:
-            new += self.speech.end()
-            finish = "stop" if self.speech.stopped else finish
         self.text += new
         return self._divided(finish) if self.question.tools else (new, finish)
 

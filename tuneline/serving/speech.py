@@ -28,8 +28,9 @@ class Speech:
         self.ids += ids
         return self._give(self._sure(), at_end=False)
 
-    def end(self) -> str:
-        """The rest."""
+    def end(self, ids: Sequence[int] = ()) -> str:
+        """The rest, with the last ids."""
+        self.ids += ids
         return "" if self.stopped else self._give(self.chat.heard(self.ids)[1], at_end=True)
 
     def _give(self, text: str, at_end: bool) -> str:
