@@ -56,16 +56,13 @@ class Turns:
         from networkx import dfs_postorder_nodes
 
         self.graph = get_active_graph(repo.index.graph)  # without what a frozen stage needs
-        own, all_ends = [], {}
-        for stage in repo.index.stages:
-            if stage.path_in_repo == "dvc.yaml":
-                own.append(stage)
-            if (name := getattr(stage, "name", "")).startswith(EVAL):
-                all_ends[name.removeprefix(EVAL)] = stage
-        if missing := [name for name in adapters if name not in all_ends]:
-            raise click.ClickException(f"there is no adapter {missing[0]!r}; there are {', '.join(all_ends)}")
-        ends = [stage for stage in own if stage in all_ends.values()]  # in the order of params.yaml
-        ends = [all_ends[name] for name in adapters] or ends[: first or None]
+        own = [stage for stage in repo.index.stages if stage.path_in_repo == "dvc.yaml"]
+        ends = [stage for stage in repo.index.stages if getattr(stage, "name", "").startswith(EVAL)]
+        named = {stage.name.removeprefix(EVAL): stage for stage in ends}
+        if missing := [name for name in adapters if name not in named]:
+            raise click.ClickException(f"there is no adapter {missing[0]!r}; there are {', '.join(named)}")
+        in_order = [stage for stage in ends if stage in own]  # of params.yaml
+        ends = [named[name] for name in adapters] or in_order[: first or None]
         self.adapters = {end: Path(repo.root_dir, "metrics", end.name.removeprefix(EVAL)) for end in ends}
         wanted = [*ends, *([] if first or adapters else own)]  # those that no evaluation wants are among the last
         self.order = list(dict.fromkeys(stage for end in wanted for stage in dfs_postorder_nodes(self.graph, end)))

@@ -114,10 +114,9 @@ def test_what_prompts_begin_with_is_read_once(tmp_path: Path, kind: str) -> None
 
 def test_a_model_of_whole_batches_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = write_adapters(tmp_path)
-    voices = Voices(folders, tmp_path)
     asked = [(name, text) for text in QUESTIONS for name in folders]
-    with serving(voices, batch_size=3) as api:
+    with serving(Voices(folders, tmp_path), batch_size=3) as api:
         wanted = ask_all(api, asked)
     monkeypatch.setattr(importlib.import_module("tuneline.serving.cuda"), "keeps_plain_cache", lambda _: False)
-    with serving(voices, batch_size=3) as api:
+    with serving(Voices(folders, tmp_path), batch_size=3) as api:
         assert ask_all(api, asked) == wanted
