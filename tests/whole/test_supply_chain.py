@@ -87,7 +87,7 @@ def test_the_lock_is_of_the_constraints() -> None:
     wanted = dict(line.split("==") for line in lines if not line.startswith("#"))
     wanted = {normal(package): version for package, version in wanted.items()}
     packages, tools = locked("packages.txt"), locked("tools.txt")
-    assert {package: packages.get(package, tools.get(package)) for package in wanted} == wanted | {"uv": None}
+    assert {package: packages.get(package, tools.get(package)) for package in wanted} == wanted
     assert {wanted[tool] for tool in tools} == set(tools.values())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert project["build-system"]["requires"] == [f"setuptools=={tools['setuptools']}"]
@@ -96,11 +96,11 @@ def test_the_lock_is_of_the_constraints() -> None:
 
 
 def test_every_install_checks_hashes() -> None:
-    """constraints.txt alone checks none, and is for what has none: uv in `make lock`, a user's own additions."""
+    """constraints.txt alone checks none, and is for what a user adds."""
     for name in ("Makefile", "Dockerfile", *(str(path.relative_to(ROOT)) for path in WORKFLOWS)):
         text = (ROOT / name).read_text("utf-8").replace("\\\n", " ")
         installs = [line for line in text.splitlines() if re.search(r"\bpip\S* install\b", line)]
-        assert [line for line in installs if "--require-hashes" not in line and " uv" not in line] == [], name
+        assert [line for line in installs if "--require-hashes" not in line] == [], name
 
 
 def test_nothing_of_torchs_index_runs_before_its_hash_is_checked(tmp_path: Path) -> None:
@@ -125,8 +125,12 @@ def test_nothing_of_torchs_index_runs_before_its_hash_is_checked(tmp_path: Path)
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_image_is_built_on_bytes_that_are_known() -> None:
+def test_every_image_is_of_bytes_that_are_known() -> None:
     text = (ROOT / "Dockerfile").read_text("utf-8")
     assert re.search(r"^ARG BASE=python:3\.11\.\d+-\S+@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
     assert re.findall(r"^FROM (.*)$", text, re.MULTILINE) == ["${BASE}"]
+    for name in ("compose.yaml", "compose.gpu.yaml"):
+        services = yaml.safe_load((ROOT / name).read_text("utf-8"))["services"].values()
+        foreign = [service["image"] for service in services if not re.match("tuneline(:|$)", service["image"])]
+        assert [image for image in foreign if not re.fullmatch(r"[\w./-]+:[\w.]+@sha256:[0-9a-f]{64}", image)] == []
     assert "safe.directory '*'" not in text
