@@ -24,9 +24,9 @@ def run_stages(project: Project, *names: str) -> None:
             assert done.exit_code == 0, f"{name}: {done.output}{done.exception!r}"
 
 
-def run_tuneline(project: Project, *words: str) -> Result:
+def run_tuneline(project: Project, *words: str, fails: bool = False) -> Result:
     """`tuneline` with these words, as in the project's folder."""
     with contextlib.chdir(project.root):
         done = CliRunner().invoke(main, words, env=ENVIRONMENT | dict.fromkeys(INHERITED))
-    assert done.exit_code == 0, f"{words}: {done.output}{done.exception!r}"
+    assert (done.exit_code == 1) if fails else (done.exit_code == 0), f"{words}: {done.output}{done.exception!r}"
     return done

@@ -15,6 +15,7 @@ from tuneline.disk import in_a_line
 from tuneline.exporting.commands import export
 from tuneline.exporting.convert import adapter_commands
 from tuneline.feedback.commands import feedback
+from tuneline.losses.commands import losses
 from tuneline.measuring.commands import judge
 from tuneline.ordering.commands import instructions
 from tuneline.recipe.own import has_door, open_door
@@ -241,8 +242,8 @@ def focus(recipe: str, adapter: str | None, most: int) -> None:
 
 
 COMMANDS = (
-    adapter_commands, answers, diff, experiments, export, feedback, fetch, instructions, judge, models, noise, serve,
-    share, watch,
+    adapter_commands, answers, diff, experiments, export, feedback, fetch, instructions, judge, losses, models, noise,
+    serve, share, watch,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

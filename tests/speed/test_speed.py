@@ -20,6 +20,7 @@ from tests.conftest import ENVIRONMENT, ROOT
 from tuneline.data.external import MIRROR
 
 LOAD = ("accepted", "cases_per_second", "next_p99_ms", "submit_p99_ms", "server_cpu_ms_per_case", "worst_deviation")
+TEXTS = ("short", "long")
 CURATED = ("mixed", "alike", "facets")
 # Figures that each bench prints among others, and those that are the same on every machine.
 PRINTED = {
@@ -30,6 +31,7 @@ PRINTED = {
         *(f"{rule}_mean_deviation" for rule in ("balance", "ratio_told", "ratio")),
         *(f"{part}_{figure}" for part in ("load", "flat_out") for figure in LOAD),
     ),
+    "near_duplicates": tuple(f"{kind}_curate_{one}" for kind in TEXTS for one in ("seconds", "cpu_seconds", "peak_mb")),
     "papers": ("one_process_seconds", "seconds", "extract_speedup", "pages_per_second"),
     "scale": tuple(f"100_{stage}_{figure}" for stage in STAGES for figure in ("seconds", "cpu_seconds", "peak_mb")),
     "sdg": ("stage_seconds", "process_seconds", "ideal_seconds", "ideal_ratio", "memory_growth_mb"),
@@ -43,6 +45,7 @@ KNOWN = {
     "curate": {f"{kind}_rows": 100 for kind in CURATED},
     "feedback": {"load_acknowledged": 20, "load_kept": 20, "load_kept_twice": 0, "load_lost": 0, "load_errors": 0},
     "instructions": {"load_accepted": 12, "load_errors": 0, "load_handed_out_twice": 0, "flat_out_accepted": 12},
+    "near_duplicates": {"short_curate_lost": 0, "long_curate_lost": 0, "long_curate_found": 1},
     "papers": {"papers": 1, "pages": 3},
     "scale": {},
     "sdg": {

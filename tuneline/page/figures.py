@@ -204,7 +204,11 @@ def example(row: Row, most: int = 240) -> str:
         said = " → ".join(part.strip() for part in (question(row), answer(row)) if part.strip())
     place = ":".join(str(row[key]) for key in ("file", "line") if key in row)
     whole = " · ".join(part for part in (str(row.get("detail", "")), place, said) if part)
-    return whole if len(whole) <= most else f"{whole[:most]}…"
+    return cut(whole, most)
+
+
+def cut(text: str, most: int = 240) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 @dataclass(frozen=True)

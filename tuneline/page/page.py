@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tuneline.files import Row, whole_file
+from tuneline.losses.table import by_group, in_order
 from tuneline.page import figures
 from tuneline.page.charts import THEMES, Chart, group_name
 from tuneline.page.reading import System
@@ -117,6 +118,8 @@ def view(system: System, drawn: dict[str, Chart], rows: list[Row], of: int, at: 
         "contaminated": system.report.contamination if system.report else None,
         "worst": worst(system),
         "cross": cross(system),
+        "losses": in_order(by_group(system.losses))[0],
+        "hard": [(row, figures.cut(row.said)) for row in system.hard],
         "fates": figures.fates(system),
         "costs": figures.costs(system),
         "shown": len(rows),

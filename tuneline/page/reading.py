@@ -19,6 +19,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuneline.files import Row, iterate_jsonl
+from tuneline.losses.table import FILE, hardest, in_words, per_token, weights_sha256
+from tuneline.models.adapter import WEIGHTS
 
 OF_RECIPE = ("extract", "sdg", "curate")  # stages whose metrics stand in the recipe's folder
 OF_ADAPTER = ("trim", "split")
@@ -33,6 +35,7 @@ DROPPED = {
     "split": "split/dropped.jsonl",
 }
 EXAMPLES = 3  # of the rows of a reason
+HARD = 5  # rows of a set
 Edges = tuple[float | None, float | None]  # of a 95 % interval
 Figures = dict[str, float | None]
 Group = dict[str, dict[str, Row]]  # side → value → {"rows", figures}
@@ -156,6 +159,35 @@ class Lengths:
     trained: Sequence[int]
 
 
+class LossRow(Part):
+    """What the answers of a row cost each side, in nats, summed. `line`: of its set's file."""
+
+    id: str
+    set: str
+    line: int
+    tokens: int
+    base: float
+    tuned: float
+    groups: dict[str, str]
+
+
+class Losses(Part):
+    """losses.json, which `tuneline losses` writes."""
+
+    adapter: str  # the hash of the weights that it is of
+    rows: list[LossRow]
+
+
+@dataclass
+class Hard:
+    """A row whose loss is among its set's highest, in nats a token, where it is from, and what it says."""
+
+    set: str
+    loss: float
+    place: str
+    said: str
+
+
 @dataclass
 class Drops:
     """Rows that a stage dropped for one reason."""
@@ -181,6 +213,9 @@ class System:
     tests: list[Row] = field(default_factory=list)
     dropped: dict[str, dict[str, "Drops"]] = field(default_factory=dict)  # stage → reason
     lengths: Lengths | None = None
+    losses: list[Row] = field(default_factory=list)
+    hard: list[Hard] = field(default_factory=list)
+    faded: bool = False  # losses.json is of another adapter, or of other rows
 
     @property
     def missing(self) -> list[str]:
@@ -224,6 +259,7 @@ def read_system(root: Path, name: str, recipe: str) -> System:
     counts = {stage: _read(Counts, metrics / place / f"{stage}.json") for stage, place in places.items()}
     dropped = {stage: _drops(data / place / DROPPED[stage]) for stage, place in places.items()}
     curves = {side: _curve(metrics / name / "curves" / f"{y}.tsv", y) for side, y in CURVES.items()}
+    losses, hard, faded = _losses(root, name)
     return System(
         name=name,
         recipe=recipe,
@@ -238,6 +274,9 @@ def read_system(root: Path, name: str, recipe: str) -> System:
         tests=_rows(data / name / "split" / "test.jsonl"),
         dropped={stage: found for stage, found in dropped.items() if found is not None},
         lengths=read_lengths(data / name / "tokens" / "train.parquet"),
+        losses=losses,
+        hard=hard,
+        faded=faded,
     )
 
 
@@ -271,6 +310,25 @@ def _iterate(path: Path) -> Iterator[tuple[int, Row]]:
     """(line, row) of a file of rows, of none where it is not there."""
     if path.is_file():
         yield from enumerate(iterate_jsonl(path), 1)
+
+
+def _losses(root: Path, name: str) -> tuple[list[Row], list[Hard], bool]:
+    """(the rows' losses, the hardest rows of each set, whether the file is of something else than what is here)."""
+    found = _read(Losses, root / "data" / name / FILE)
+    if not found:
+        return [], [], False
+    weights, losses = root / "adapters" / name / WEIGHTS, [row.model_dump() for row in found.rows]
+    if weights.is_file() and weights_sha256(weights.parent) != found.adapter:
+        return [], [], True
+    hard = []
+    for part in dict.fromkeys(row["set"] for row in losses):
+        rows = _rows(root / "data" / name / "split" / f"{part}.jsonl")
+        mine = [row for row in losses if row["set"] == part]
+        if [row["id"] for row in rows] != [row["id"] for row in mine]:
+            return [], [], True
+        for row in hardest(mine)[:HARD]:
+            hard.append(Hard(part, per_token(row), *in_words(rows[row["line"] - 1])))
+    return losses, hard, False
 
 
 def _rows(path: Path) -> list[Row]:
@@ -382,6 +440,8 @@ def _missing(system: System) -> Iterator[str]:
             yield f"{lost} of {len(points)} {side} losses are no number: that training came apart."
     if system.training and not system.curves:
         yield "No loss curves: metrics/curves is not here."
+    if system.faded:
+        yield f"losses.json is of another adapter or of other rows: `tuneline losses {name}` makes it anew."
     if system.format and not system.lengths:
         yield f"No token files here, so no histograms: `dvc pull` or `dvc repro format@{name}` brings them."
 

@@ -1,0 +1,105 @@
+"""Rows and an adapter → what the answers of each row cost it, in nats, and what they cost its base."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tuneline.answering.predictor import LOGITS, Predictor, adapter_preamble, open_adapter
+from tuneline.files import Row, bar
+from tuneline.losses.table import SIDES
+from tuneline.measuring.kinds import open_measures
+from tuneline.measuring.report import wants_judge
+from tuneline.models.adapter import read_adapter
+from tuneline.models.base import read_base
+from tuneline.recipe.own import Measures
+from tuneline.rendering.chat import IGNORED, Tokens
+from tuneline.rows import answer as answer_of
+from tuneline.teaching.request import Outcome
+
+
+class Span(NamedTuple):
+    """Of a piece: the ids up to the end of a trained part, and how many of them are given."""
+
+    ids: list[int]
+    given: int
+
+
+def trained_spans(piece: Tokens) -> Iterator[Span]:
+    """The first token of a text follows none, so that there is no loss of it."""
+    trained = [False, *(label != IGNORED for label in piece.labels[1:]), False]
+    turns = [at for at in range(1, len(trained)) if trained[at] != trained[at - 1]]
+    return (Span(piece.ids[:end], start) for start, end in zip(turns[::2], turns[1::2], strict=True))
+
+
+def row_losses(predictor: Predictor, rows: Sequence[Sequence[Span]], size: int, label: str) -> list[float]:
+    """The cross-entropy of each row's trained tokens, in nats, summed. `size`: texts at a time.
+
+    The bits of a text up to the end of an answer, less those up to its start, which both backends can tell.
+    """
+    texts = [(at, span.ids, 1) for at, spans in enumerate(rows) for span in spans]
+    texts += [(at, span.ids[: span.given], -1) for at, spans in enumerate(rows) for span in spans if span.given > 1]
+    room = LOGITS // predictor.backend.vocabulary(predictor.model)
+    found = [0.0] * len(rows)
+    with bar(label, total=len(texts)) as done:
+        for batch in batches([len(ids) for _, ids, _ in texts], size, room):
+            told = predictor.writer.score(predictor.model, [texts[at][1] for at in batch])
+            for at, bits in zip(batch, told, strict=True):
+                row, _, sign = texts[at]
+                found[row] += sign * bits * math.log(2)
+            done.update(len(batch))
+    return found
+
+
+def batches(lengths: Sequence[int], size: int, room: int) -> Iterator[list[int]]:
+    """Places of texts, the longest first: at most `size` at a time, and `room` tokens with their padding."""
+    order = sorted(range(len(lengths)), key=lambda at: (-lengths[at], at))
+    while order:
+        count = min(size, max(1, room // lengths[order[0]]))
+        yield order[:count]
+        order = order[count:]
+
+
+def open_base(folder: Path) -> Predictor:
+    """The base of an adapter under the adapter's own prompt."""
+    adapter = read_adapter(folder)
+    told = adapter.quantization, adapter.precision, adapter_preamble(folder)
+    return Predictor(adapter.backend, read_base(adapter.base), *told)
+
+
+def measure_losses(folder: Path, recipe: Path, rows: Sequence[tuple[str, int, Row]], size: int) -> list[Row]:
+    """Of each row (set, line, row) `{"id", "set", "line", "tokens", "base", "tuned", "groups"}`: nats, summed.
+
+    Both models are loaded, one after the other. Raises click.ClickException for a row that cannot be rendered.
+    """
+    measures = open_measures(recipe)
+    groups = [groups_of(measures, row) for _, _, row in rows]
+    sides = {}
+    for side, opened in zip(SIDES, (open_base, lambda folder: open_adapter(folder, constrain=False)), strict=True):
+        predictor = opened(folder)
+        spans = [
+            [span for piece in pieces for span in trained_spans(piece)]
+            for pieces in predictor.chat.pieces([row for _, _, row in rows])
+        ]
+        sides[side] = row_losses(predictor, spans, size, f"losses of {side}")
+        del predictor
+    return [
+        {
+            "id": row["id"],
+            "set": name,
+            "line": line,
+            "tokens": sum(len(span.ids) - span.given for span in spans[at]),
+            **{side: round(sides[side][at], 4) for side in SIDES},
+            "groups": groups[at],
+        }
+        for at, (name, line, row) in enumerate(rows)
+    ]
+
+
+def groups_of(measures: Measures, row: Row) -> dict[str, str]:
+    """Those by which its evaluation has tables, as the right answer tells them; none of a row that it cannot read."""
+    right = 0.0 if "text" in row else answer_of(row)
+    if getattr(measures, "unreadable", lambda row: None)(row):
+        return {}
+    asked = measures.ask(row, right) if wants_judge(measures) else []
+    return dict(measures.score(row, right, [Outcome(None, "empty", "", (), "") for _ in asked]).groups)
