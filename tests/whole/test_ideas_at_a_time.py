@@ -1,5 +1,6 @@
-"""Ideas through DVC's queue, two at a time, as docs/scale.md has it: both are in the table."""
+"""Ideas two at a time, as docs/scale.md has it, through DVC's queue or on Ray's machines: both are in the table."""
 
+import importlib.util
 import re
 import shutil
 import time
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import ENVIRONMENT, ROOT, Project
+from tests.stubs import stub_models
 
 
 @pytest.fixture
@@ -27,3 +29,27 @@ def test_two_of_the_queue_run_at_a_time(project: Project) -> None:
         time.sleep(0.5)
     table = project.run("tuneline", "experiments").stdout
     assert set(re.findall(r"\b(?:111|222)\b", table)) == {"111", "222"}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_two_of_them_run_on_two_machines_of_a_cluster(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script of the page, whose models are stubs here."""
+    from ray.cluster_utils import Cluster
+
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/scale.md").read_text("utf-8"), re.DOTALL)
+    assert script.count("ray.remote(num_cpus=1)") == 1
+    stub_models(project)
+    project.run("git", "commit", "-qam", "stubs")
+    (project.root / "ideas.py").write_text(script, encoding="utf-8")
+    for name in ("PATH", *(name for name in ENVIRONMENT if name.startswith("GIT_"))):
+        monkeypatch.setenv(name, ENVIRONMENT[name])  # what Ray's processes are started with
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    try:
+        cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
+        monkeypatch.setitem(ENVIRONMENT, "RAY_ADDRESS", cluster.address)
+        told = project.run("python", "ideas.py").stdout
+    finally:
+        cluster.shutdown()
+    assert sorted(line for line in told.splitlines() if line.startswith("rank-")) == ["rank-16: done", "rank-8: done"]
+    table = project.run("tuneline", "experiments").stdout
+    assert {"rank-8", "rank-16"} <= set(re.findall(r"rank-\d+", table))
