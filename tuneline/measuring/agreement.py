@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 import numpy as np
-from scipy.stats import rankdata
 
 from tuneline.files import Row
 from tuneline.measuring.bootstrap import intervals
@@ -196,6 +195,8 @@ def _places(one: list[Label], other: list[Label]) -> tuple[np.ndarray, np.ndarra
 
 def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Spearman's of float arrays (S, N): (S,); nan where one of them is all the same."""
+    from scipy.stats import rankdata  # a second of CPU, of stages that judge no judge
+
     one, other = (rankdata(part, axis=-1) for part in (one, other))
     one, other = (part - part.mean(axis=-1, keepdims=True) for part in (one, other))
     norm = np.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
