@@ -9,13 +9,12 @@ from tuneline.answering.predictor import LOGITS, Predictor, adapter_preamble, op
 from tuneline.files import Row, bar
 from tuneline.losses.table import SIDES
 from tuneline.measuring.kinds import open_measures
-from tuneline.measuring.report import wants_judge
+from tuneline.measuring.report import unjudged
 from tuneline.models.adapter import read_adapter
 from tuneline.models.base import read_base
 from tuneline.recipe.own import Measures
 from tuneline.rendering.chat import IGNORED, Tokens
 from tuneline.rows import answer as answer_of
-from tuneline.teaching.request import Outcome
 
 
 class Span(NamedTuple):
@@ -101,5 +100,4 @@ def groups_of(measures: Measures, row: Row) -> dict[str, str]:
     right = 0.0 if "text" in row else answer_of(row)
     if getattr(measures, "unreadable", lambda row: None)(row):
         return {}
-    asked = measures.ask(row, right) if wants_judge(measures) else []
-    return dict(measures.score(row, right, [Outcome(None, "empty", "", (), "") for _ in asked]).groups)
+    return dict(unjudged(measures, row, right).groups)

@@ -29,6 +29,7 @@ def sample(adapter: str, rows: int, seed: int, out: Path) -> None:
     """
     from tuneline.files import read_jsonl, write_jsonl
     from tuneline.measuring.agreement import KIND
+    from tuneline.measuring.report import unjudged
 
     recipe, _ = _judged(adapter)
     measures = _with_judge(recipe)
@@ -44,7 +45,7 @@ def sample(adapter: str, rows: int, seed: int, out: Path) -> None:
         raise click.ClickException(f"{predictions} is of other test rows; run `dvc repro eval@{adapter}`")
     drawn = random.Random(seed).sample(told, min(rows, len(told)))
     names = _judged_figures(measures, *drawn[0])
-    kind = [KIND] if _score(measures, *drawn[0]).pair else []
+    kind = [KIND] if unjudged(measures, *drawn[0]).pair else []
     blank = dict.fromkeys([*kind, *names])
     write_jsonl(out, ({"row": row, "answer": answer, "labels": blank} for row, answer in drawn))
     click.echo(f"{out}: {len(drawn)} answers; label what you can of {', '.join(blank)}, and leave the rest null")
@@ -108,16 +109,11 @@ def _with_judge(recipe: Path) -> "Measures":
     return measures
 
 
-def _score(measures: "Measures", row: "Row", answer: str) -> Any:
-    """That of an answer which the judge says nothing of use about."""
-    from tuneline.teaching.request import Outcome
-
-    return measures.score(row, answer, [Outcome(None, "empty", "", (), "") for _ in measures.ask(row, answer)])
-
-
 def _judged_figures(measures: "Measures", row: "Row", answer: str) -> list[str]:
     """Those that are not there without the judge."""
-    figures = _score(measures, row, answer).figures
+    from tuneline.measuring.report import unjudged
+
+    figures = unjudged(measures, row, answer).figures
     return [name for name in measures.FIGURES if figures.get(name) is None]
 
 

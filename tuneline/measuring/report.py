@@ -15,7 +15,7 @@ from tuneline.measuring.mcnemar import paired_tests
 from tuneline.measuring.score import F1, UNJUDGED, Score, rounded, summarize
 from tuneline.recipe.own import Measures
 from tuneline.teaching.ledger import Spend
-from tuneline.teaching.request import usual_reasons
+from tuneline.teaching.request import Outcome, usual_reasons
 from tuneline.teaching.teacher import Teacher
 
 BASE, SHOTS, TUNED = SIDES = ("base", "shots", "tuned")  # shots: the base after examples, where it was asked so
@@ -29,6 +29,12 @@ Answers = Sequence[str | float]  # a float: the bits of a row that is only text
 
 def wants_judge(measures: Measures) -> bool:
     return getattr(measures, "ask", None) is not None
+
+
+def unjudged(measures: Measures, row: Row, answer: str | float) -> Score:
+    """That of an answer which no judge is asked about, or of which it says nothing of use."""
+    asked = measures.ask(row, answer) if wants_judge(measures) else []
+    return measures.score(row, answer, [Outcome(None, "empty", "", (), "") for _ in asked])
 
 
 def check_rows(measures: Measures, rows: Sequence[Row], sides: Mapping[str, Answers]) -> None:
