@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gto  # noqa: F401 # here, where stderr is pytest's own: it closes all handlers of logging, and absl's its stream
 import yaml
 from click.testing import CliRunner
 
