@@ -23,26 +23,33 @@ def losses(adapter: str, sets: tuple[str, ...], most: int) -> None:
     train) the hardest are those whose answer is wrong more often than others are. All rows' losses go to
     data/ADAPTER/losses.json, and `tuneline report` shows what is shown here.
     """
-    from tuneline.files import read_rows, write_json
+    from tuneline.files import check_file, check_folder, read_rows, write_json
     from tuneline.losses.measure import measure_losses
     from tuneline.losses.table import FILE, weights_sha256
+    from tuneline.models.adapter import WEIGHTS
     from tuneline.pipeline import stage_options
 
     asked, judged = (stage_options(Path.cwd(), f"{stage}@{adapter}") for stage in ("predict", "eval"))
     folder, split = asked["adapter_folder"], asked["test"].parent
     wanted = [name for name in SETS if name in sets]
-    for path in (folder, *(split / f"{name}.jsonl" for name in wanted)):
+    for path in (folder / WEIGHTS, *(split / f"{name}.jsonl" for name in wanted)):
         if not path.exists():
             raise click.ClickException(
                 f"{path} is not there; `dvc repro predict@{adapter}` or `tuneline fetch` brings it"
             )
     rows = [(name, line, row) for name in wanted for line, row in enumerate(read_rows(split / f"{name}.jsonl"), 1)]
-    found = measure_losses(folder, judged["recipe"], rows, asked["batch_size"])
+    if not rows:
+        raise click.ClickException(f"no row of {' or '.join(wanted)} in {split}")
     out = split.parent / FILE
-    write_json(out, {"adapter": weights_sha256(folder), "rows": found})
+    check_folder(out.parent)  # before the minutes that the models take
+    check_file(out)
+    weights = weights_sha256(folder)  # before they are read: another adapter may come meanwhile
+    found = measure_losses(folder, judged["recipe"], rows, asked["batch_size"])
+    write_json(out, {"adapter": weights, "rows": found})
     _show_groups(adapter, found)
     _show_hardest(found, {(name, line): row for name, line, row in rows}, most)
-    click.echo(f"{out}: {len(found):,} rows", err=True)
+    empty = [name for name in wanted if all(row["set"] != name for row in found)]
+    click.echo(f"{out}: {len(found):,} rows" + f", none of {', '.join(empty)}" * bool(empty), err=True)
 
 
 def _show_groups(adapter: str, found: Sequence["Row"]) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import click
+
 from tuneline.answering.predictor import LOGITS, Predictor, adapter_preamble, open_adapter
 from tuneline.files import Row, bar
 from tuneline.losses.table import SIDES
@@ -69,7 +71,8 @@ def open_base(folder: Path) -> Predictor:
 def measure_losses(folder: Path, recipe: Path, rows: Sequence[tuple[str, int, Row]], size: int) -> list[Row]:
     """Of each row (set, line, row) `{"id", "set", "line", "tokens", "base", "tuned", "groups"}`: nats, summed.
 
-    Both models are loaded, one after the other. Raises click.ClickException for a row that cannot be rendered.
+    Both models are loaded, one after the other. Raises click.ClickException for a row that cannot be rendered, and
+    where a loss is no number.
     """
     measures = open_measures(recipe)
     groups = [groups_of(measures, row) for _, _, row in rows]
@@ -82,6 +85,11 @@ def measure_losses(folder: Path, recipe: Path, rows: Sequence[tuple[str, int, Ro
         ]
         sides[side] = row_losses(predictor, spans, size, f"losses of {side}")
         del predictor
+        if lost := sum(not math.isfinite(loss) for loss in sides[side]):
+            whose = folder if side == "tuned" else f"the base of {folder}"
+            raise click.ClickException(
+                f"{whose}: the loss of {lost} of {len(rows)} rows is no number; its weights are broken"
+            )
     return [
         {
             "id": row["id"],

@@ -281,10 +281,14 @@ def read_system(root: Path, name: str, recipe: str) -> System:
 
 
 Model = TypeVar("Model", bound=BaseModel)
+AGAIN = "`git checkout` it, or make it again with `dvc repro --force`"
 
 
-def _read(model: type[Model], path: Path) -> Model | None:
-    """None where the file is not there. Raises click.ClickException in one line when it is not what a stage writes."""
+def _read(model: type[Model], path: Path, anew: str = AGAIN) -> Model | None:
+    """None where the file is not there. Raises click.ClickException in one line when it is not what a stage writes.
+
+    `anew`: how it comes back.
+    """
     if not path.is_file():
         return None
     try:
@@ -293,17 +297,17 @@ def _read(model: type[Model], path: Path) -> Model | None:
         first = errors.errors()[0]
         key = ".".join(map(str, first["loc"]))
         what = ": ".join(filter(None, (key, first["msg"].removeprefix("Value error, "))))
-        raise _broken(path, what) from None
+        raise _broken(path, what, anew) from None
     except (ValueError, RecursionError) as error:
-        raise _broken(path, f"not JSON ({error})") from None
+        raise _broken(path, f"not JSON ({error})", anew) from None
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _broken(path: Path, what: str) -> click.ClickException:
-    return click.ClickException(f"{path}: {what}; `git checkout` it, or make it again with `dvc repro --force`")
+def _broken(path: Path, what: str, anew: str = AGAIN) -> click.ClickException:
+    return click.ClickException(f"{path}: {what}; {anew}")
 
 
 def _iterate(path: Path) -> Iterator[tuple[int, Row]]:
@@ -314,7 +318,7 @@ def _iterate(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _losses(root: Path, name: str) -> tuple[list[Row], list[Hard], bool]:
     """(the rows' losses, the hardest rows of each set, whether the file is of something else than what is here)."""
-    found = _read(Losses, root / "data" / name / FILE)
+    found = _read(Losses, root / "data" / name / FILE, f"`tuneline losses {name}` makes it anew")
     if not found:
         return [], [], False
     weights, losses = root / "adapters" / name / WEIGHTS, [row.model_dump() for row in found.rows]
@@ -324,7 +328,7 @@ def _losses(root: Path, name: str) -> tuple[list[Row], list[Hard], bool]:
     for part in dict.fromkeys(row["set"] for row in losses):
         rows = _rows(root / "data" / name / "split" / f"{part}.jsonl")
         mine = [row for row in losses if row["set"] == part]
-        if [row["id"] for row in rows] != [row["id"] for row in mine]:
+        if [(line, row["id"]) for line, row in enumerate(rows, 1)] != [(row["line"], row["id"]) for row in mine]:
             return [], [], True
         for row in hardest(mine)[:HARD]:
             hard.append(Hard(part, per_token(row), *in_words(rows[row["line"] - 1])))

@@ -1,10 +1,12 @@
 """What a row's answers cost: on a small random base, held against torch's own cross-entropy, and in a small project."""
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.conftest import ROOT, Project
@@ -16,6 +18,7 @@ from tuneline.files import Row, read_rows
 from tuneline.losses.measure import batches, groups_of, measure_losses, open_base, trained_spans
 from tuneline.losses.table import FILE, VALUES, by_group, hardest, in_order, in_words, per_token
 from tuneline.measuring.kinds import open_measures
+from tuneline.models.adapter import WEIGHTS
 from tuneline.rendering.chat import IGNORED, Tokens
 
 
@@ -85,6 +88,17 @@ def test_it_is_the_cross_entropy_of_what_is_trained(adapter: Path) -> None:
     assert [row["groups"] for row in found] == [{"intent": "list"}, {"intent": "count"}, {}, {"intent": "search"}]
 
 
+def test_a_loss_that_is_no_number_is_an_error(adapter: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(adapter, tmp_path / "broken")
+    weights = load_file(broken / WEIGHTS)
+    weights[next(name for name in weights if "lora_B" in name)][:] = math.nan
+    save_file(weights, broken / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(click.ClickException, match="broken: the loss of 2 of 2 rows is no number"):
+        measure_losses(broken, ROOT / "recipes/query_json", [("test", at, ROWS[at - 1]) for at in (1, 2)], size=3)
+
+
 def line(part: str, nats: float, tokens: int = 10, **groups: str) -> Row:
     return {"id": "x", "set": part, "line": 1, "tokens": tokens, "base": 2 * nats, "tuned": nats, "groups": groups}
 
@@ -145,6 +159,30 @@ def test_of_a_run_it_is_the_loss_that_training_took(ran_project: Project, tmp_pa
     run_tuneline(project, "report", "query_json", "--out", str(page))
     assert "Loss by row" not in page.read_text("utf-8")
     assert "losses.json is of another adapter or of other rows" in page.read_text("utf-8")
-    (project.root / "data/query_json/split/valid.jsonl").unlink()
-    fails = run_tuneline(project, "losses", "query_json", fails=True)
-    assert "valid.jsonl is not there; `dvc repro predict@query_json` or `tuneline fetch` brings it" in fails.output
+
+
+def test_what_cannot_be_is_told_before_a_model_is_loaded(ran_project: Project, tmp_path: Path) -> None:
+    project = Project(shutil.copytree(ran_project.root, tmp_path / "copy", symlinks=True))
+    split, out = project.root / "data/query_json/split", project.root / "data/query_json" / FILE
+    weights = project.root / "adapters/query_json" / WEIGHTS
+
+    def fails(*words: str) -> str:
+        return run_tuneline(project, "losses", "query_json", *words, fails=True).output
+
+    out.mkdir()
+    told = fails()
+    assert f"{FILE}: Is a directory" in told and "losses of base" not in told
+    out.rmdir()
+    whole = (split / "valid.jsonl").read_bytes()
+    (split / "valid.jsonl").write_text("")
+    assert "no row of valid in data/query_json/split" in fails("--set", "valid").replace(str(project.root), "")
+    assert ", none of valid" in run_tuneline(project, "losses", "query_json").stderr
+    out.write_text('{"adapter": "x"}')
+    report = run_tuneline(project, "report", "query_json", "--out", str(tmp_path / "page.html"), fails=True).output
+    assert f"{FILE}: rows: Field required; `tuneline losses query_json` makes it anew" in report
+    (split / "valid.jsonl").write_bytes(whole)
+    weights.rename(tmp_path / WEIGHTS)
+    assert f"{WEIGHTS} is not there; `dvc repro predict@query_json` or `tuneline fetch` brings it" in fails()
+    (tmp_path / WEIGHTS).rename(weights)
+    (split / "valid.jsonl").unlink()
+    assert "valid.jsonl is not there; `dvc repro predict@query_json` or `tuneline fetch` brings it" in fails()
