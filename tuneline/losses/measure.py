@@ -11,10 +11,12 @@ from tuneline.answering.predictor import LOGITS, Predictor, adapter_preamble, op
 from tuneline.files import Row, bar
 from tuneline.losses.table import SIDES
 from tuneline.measuring.kinds import open_measures
+from tuneline.measuring.label_answers import LabelMeasures
 from tuneline.measuring.report import unjudged
 from tuneline.models.adapter import read_adapter
 from tuneline.models.base import read_base
 from tuneline.recipe.own import Measures
+from tuneline.recipe.settings import fold_label
 from tuneline.rendering.chat import IGNORED, Tokens
 from tuneline.rows import answer as answer_of
 
@@ -74,7 +76,7 @@ def measure_losses(folder: Path, recipe: Path, rows: Sequence[tuple[str, int, Ro
     Both models are loaded, one after the other. Raises click.ClickException for a row that cannot be rendered, and
     where a loss is no number.
     """
-    measures = open_measures(recipe)
+    measures = open_measures(recipe, [row for _, _, row in rows])
     groups = [groups_of(measures, row) for _, _, row in rows]
     sides = {}
     for side, opened in zip(SIDES, (open_base, lambda folder: open_adapter(folder, constrain=False)), strict=True):
@@ -104,8 +106,11 @@ def measure_losses(folder: Path, recipe: Path, rows: Sequence[tuple[str, int, Ro
 
 
 def groups_of(measures: Measures, row: Row) -> dict[str, str]:
-    """Those by which its evaluation has tables, as the right answer tells them; none of a row that it cannot read."""
+    """Those by which its evaluation has tables, a label too, as the right answer tells them; none of a row that it
+    cannot read.
+    """
     right = 0.0 if "text" in row else answer_of(row)
     if getattr(measures, "unreadable", lambda row: None)(row):
         return {}
-    return dict(unjudged(measures, row, right).groups)
+    label = {"label": measures.name(fold_label(right))} if isinstance(measures, LabelMeasures) else {}
+    return label | unjudged(measures, row, right).groups

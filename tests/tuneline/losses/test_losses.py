@@ -18,6 +18,7 @@ from tuneline.files import Row, read_rows
 from tuneline.losses.measure import batches, groups_of, measure_losses, open_base, trained_spans
 from tuneline.losses.table import FILE, VALUES, by_group, hardest, in_order, in_words, per_token
 from tuneline.measuring.kinds import open_measures
+from tuneline.measuring.label_answers import LabelMeasures
 from tuneline.models.adapter import WEIGHTS
 from tuneline.rendering.chat import IGNORED, Tokens
 
@@ -97,6 +98,12 @@ def test_a_loss_that_is_no_number_is_an_error(adapter: Path, tmp_path: Path) -> 
     save_file(weights, broken / WEIGHTS, metadata={"format": "pt"})
     with pytest.raises(click.ClickException, match="broken: the loss of 2 of 2 rows is no number"):
         measure_losses(broken, ROOT / "recipes/query_json", [("test", at, ROWS[at - 1]) for at in (1, 2)], size=3)
+
+
+def test_labels_are_groups() -> None:
+    rows = [{"id": str(at), "messages": said("which?", label)} for at, label in enumerate(("Spam ", "ham", "spam"))]
+    measures = LabelMeasures([], rows)
+    assert [groups_of(measures, row) for row in rows] == [{"label": "Spam"}, {"label": "ham"}, {"label": "Spam"}]
 
 
 def line(part: str, nats: float, tokens: int = 10, **groups: str) -> Row:
