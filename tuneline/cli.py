@@ -110,7 +110,11 @@ def report(adapters: tuple[str, ...], out: Path, svg: Path | None) -> None:
 def preset(path: Path) -> None:
     """A preset's `key=value` lines as flags for `dvc exp run`."""
     words = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{path} is no text of key=value lines: {error}") from None
+    for number, line in enumerate(text.splitlines(), 1):
         line = line.partition("#")[0].strip()
         if not line:
             continue

@@ -103,6 +103,10 @@ def test_preset_names_the_line_that_is_wrong(tmp_path: Path) -> None:
     done = tuneline("preset", str(preset))
     assert done.exit_code == 1
     assert f"{preset}:3" in done.stderr
+    preset.write_bytes(b"lora.rank=4\n\xff\n")
+    done = tuneline("preset", str(preset))
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: {preset} is no text of key=value lines: ")
 
 
 def test_what_the_system_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
