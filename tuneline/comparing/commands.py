@@ -65,9 +65,10 @@ def experiments() -> None:
 
     root = Path.cwd()
     with Store(root) as store:
+        head = commit_of(root, "HEAD")
         found = tried(root, store)
     if found:
-        show_experiments(found, commit_of(root, "HEAD")[:7])
+        show_experiments(found, head[:7])
     else:
         click.echo("nothing was tried since HEAD; `dvc exp run -S lora.rank=16` tries something")
 

@@ -138,6 +138,8 @@ def commit_of(root: Path, name: str) -> str:
     found = git(root, "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
     if found is None:
         found = git(root, "for-each-ref", "--format=%(objectname)", "--count=1", f"refs/exps/*/*/{name}")
+    if not found and git(root, "rev-parse", "--quiet", "--verify", "HEAD") is None:
+        raise click.ClickException(f"{root} has no commit yet, so that nothing differs from one; commit what you have")
     if not found:
         raise click.ClickException(
             f"{name} is no commit of this clone; `git fetch --unshallow` or "

@@ -90,6 +90,14 @@ def test_more_figures_than_there_is_room_for(project: Small) -> None:
     assert " more figures differ; tuneline diff HEAD <experiment> has all of one" in done.output
 
 
+def test_a_repository_without_a_commit_is_one_line(project: Small) -> None:
+    project.run("git", "update-ref", "-d", "HEAD")
+    for words in (["experiments"], ["diff"], ["diff", "HEAD"]):
+        done = CliRunner().invoke(main, words)
+        assert (done.exit_code, done.output.count("\n")) == (1, 1), done.output
+        assert "has no commit yet" in done.output
+
+
 def test_nothing_was_tried(project: Small) -> None:
     done = CliRunner().invoke(main, ["experiments"])
     assert done.output == "nothing was tried since HEAD; `dvc exp run -S lora.rank=16` tries something\n"
