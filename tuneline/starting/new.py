@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from tuneline.data.inputs import DETECT
 from tuneline.data.sources import kinds_of, read_named
@@ -82,12 +83,14 @@ def make_recipe(
     recipe, params = root / "recipes" / name, root / "params.yaml"
     if not NAME.fullmatch(name):
         raise click.ClickException(f"{name!r} is no name; write a-z, 0-9, _ and -")
+    if isinstance(yaml.safe_load(name), bool):  # `no` would stand bare in params.yaml, and stop every stage
+        raise click.ClickException(f"{name!r} is no name: YAML reads it as true or false; choose another")
     if unknown := sorted(set(columns.values()) - {*KEYS, IGNORE}):
         keys = f"{', '.join(KEYS)}, {IGNORE}"
         raise click.ClickException("\n".join(wrapped(f"{', '.join(unknown)} is no form's key; known are {keys}")))
     if recipe.exists():
         raise click.ClickException(f"{recipe} is there already; choose another name, or remove it")
-    yaml, known = read_params(params)
+    writer, known = read_params(params)
     base = place_of(root, base)
     if columns and (lost := [key for key in columns if key not in keys_of(read_sample(source, encoding, None))]):
         raise click.ClickException(f"no row of {source} has {', '.join(map(repr, lost))}; correct --column")
@@ -103,7 +106,7 @@ def make_recipe(
     known["recipes"] += [] if name in known["recipes"] else [name]
     known["adapters"][name] = adapter_entry(name, base, len(found.rows))
     with whole_file(params) as part:
-        yaml.dump(known, part)
+        writer.dump(known, part)
     seen = describe(source, found, measures.why)
     return [*seen, f"wrote recipes/{name} and the adapter {name} of params.yaml"]
 
@@ -257,11 +260,11 @@ def read_params(params: Path) -> tuple[Any, Any]:
 
     if not params.is_file():
         raise click.ClickException(f"there is no {params} here; go to the folder of the project")
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    writer = YAML()
+    writer.preserve_quotes, writer.width = True, 4096
+    writer.indent(mapping=2, sequence=4, offset=2)
     try:
-        known = yaml.load(params.read_text("utf-8"))
+        known = writer.load(params.read_text("utf-8"))
     except YAMLError as error:
         raise click.ClickException(f"{params}: {' '.join(str(error).split())}") from None
     if not isinstance(known, dict):
@@ -269,4 +272,4 @@ def read_params(params: Path) -> tuple[Any, Any]:
     known["recipes"], known["adapters"] = known.get("recipes") or [], known.get("adapters") or {}
     if not isinstance(known["recipes"], list) or not isinstance(known["adapters"], dict):
         raise click.ClickException(f"{params}: recipes is a list of names, adapters a mapping by name")
-    return yaml, known
+    return writer, known

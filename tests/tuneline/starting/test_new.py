@@ -118,6 +118,7 @@ def test_the_projects_own_params_get_lines_only(root: Path) -> None:
         (("other", "--from", "tickets.csv"), "params.yaml has an adapter other already"),
         (("there", "--from", "tickets.csv"), "recipes/there is there already; choose another name, or remove it"),
         (("My Own", "--from", "tickets.csv"), "'My Own' is no name; write a-z, 0-9, _ and -"),
+        (("no", "--from", "tickets.csv"), "'no' is no name: YAML reads it as true or false"),
         (("../x", "--from", "tickets.csv"), "'../x' is no name"),
         (
             ("mine", "--from", "tickets.csv", "--base", "models/big"),
