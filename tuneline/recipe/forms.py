@@ -8,7 +8,7 @@ Where the forms come from: Alpaca and ShareGPT as LLaMA-Factory and axolotl docu
 its API reference has it, prompt / completion as TRL does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuneline.files import Row, dump_json, load_json
@@ -152,8 +152,15 @@ class _Reader:
                 raise BadRow(f"{answer!r} is empty")  # not labelled yet: no text to be trained whole
             return {"text": as_text(self.left.pop("text"), "text")}
         if asked is None or (answer is None and self.answered):
+            self.refuse_null(ANSWERED if asked else ASKED if answer else ())
             raise BadRow(f"no known form (keys: {', '.join(map(str, self.left)) or 'none'}); give {FORMS}")
         return self.conversation(self.pair(asked, answer))
+
+    def refuse_null(self, lacking: Sequence[str]) -> None:
+        """A form of which one half is null is known, where nothing else may be that half."""
+        null = next((key for key in lacking if key in self.nulls), None)
+        if null and self.left.keys() <= set(KEYS):
+            raise BadRow(f"{null!r} is empty")
 
     def refuse_preferences(self) -> None:
         if found := [key for key in self.left if key.startswith(("chosen", "rejected"))]:

@@ -145,6 +145,15 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(root: Path, words: tuple[
     assert (root / "params.yaml").read_text("utf-8") == PARAMS
 
 
+def test_rows_without_an_answer_are_told_as_such(root: Path) -> None:
+    rows = [{"prompt": f"question {at}", "response": None if at % 3 else f"answer {at}"} for at in range(30)]
+    done = new("mine", "--from", write_lines(root / "rows.jsonl", *rows))
+    assert done.exit_code == 1
+    assert "the first at rows.jsonl:2: 'response' is empty" in done.output
+    assert "take them out: 5% of the rows may be refused" in done.output
+    assert "reader.py" not in done.output
+
+
 def command_in(output: str) -> list[str]:
     """The words of the command that is printed, as a shell has them."""
     shown = output.split("for example:\n")[1].split("\na column is one of")[0]
