@@ -1,5 +1,6 @@
 """What `dvc exp run` tried since a commit: the knobs that differ and the figures that they moved, noise in grey."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,18 +47,32 @@ def _look(name: str, head: Side, side: Side, store: Store) -> Tried:
 
 
 def show_experiments(found: list[Tried], head: str) -> None:
-    """A line each below HEAD's own; as many figures as 120 columns have room for, those that moved first."""
+    """A line each below HEAD's own; as many figures as 120 columns have room for, those that moved first.
+
+    Knobs that are new or gone, as those of a recipe that is not committed, have columns where there is room for all.
+    """
     console = Console(width=WIDTH)
+    knobs = {title: knob for one in found for title, knob in one.knobs.items()}
     names = _by_weight(found)
-    for count in range(len(names), -1, -1):
-        table = _table(found, head, names[:count])
+    for kept, count in _layouts(knobs, len(names)):
+        table = _table(found, head, kept, names[:count])
         if Console(width=10 * WIDTH).measure(table).maximum <= WIDTH:
             break
     console.print(table)
     if any(figure.interval for one in found for figure in one.figures.values()):
         console.print("±: half of the 95 % interval of the change; in grey: within it, which is noise", style="dim")
+    if hidden := len(knobs) - len(kept):
+        console.print(f"{hidden} more knobs differ; tuneline diff HEAD has those of the working tree")
     if left := len(names) - count:
         console.print(f"{left} more figures differ; tuneline diff HEAD <experiment> has all of one")
+
+
+def _layouts(knobs: dict[str, Knob], figures: int) -> Iterator[tuple[dict[str, Knob], int]]:
+    """(the knobs with a column, how many figures have one), the widest first."""
+    turned = [title for title, knob in knobs.items() if ABSENT not in (knob.before, knob.now)]
+    for titles in (list(knobs), *(turned[:count] for count in range(len(turned), -1, -1))):
+        for count in range(figures, -1, -1):
+            yield {title: knobs[title] for title in titles}, count
 
 
 def _by_weight(found: list[Tried]) -> list[tuple[str, str]]:
@@ -70,8 +85,7 @@ def _by_weight(found: list[Tried]) -> list[tuple[str, str]]:
     return sorted(best, key=lambda name: best[name])
 
 
-def _table(found: list[Tried], head: str, names: list[tuple[str, str]]) -> Table:
-    knobs = {title: knob for one in found for title, knob in one.knobs.items()}
+def _table(found: list[Tried], head: str, knobs: dict[str, Knob], names: list[tuple[str, str]]) -> Table:
     befores = {name: one.figures[name].before for one in found for name in one.figures}
     table = Table()
     table.add_column("tried", no_wrap=True)

@@ -90,6 +90,16 @@ def test_more_figures_than_there_is_room_for(project: Small) -> None:
     assert " more figures differ; tuneline diff HEAD <experiment> has all of one" in done.output
 
 
+def test_knobs_of_a_recipe_that_is_not_committed_leave_room_for_what_was_turned(project: Small) -> None:
+    experiment(project, "small", 8, 0.3)
+    recipe = project.root / "recipes/other/recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("".join(f"section-{at}: {{knob: a value that is long}}\n" for at in range(20)), encoding="utf-8")
+    done = CliRunner().invoke(main, ["experiments"])
+    assert cells(done.output, "small") == ["small", "8", "0.3000 ±0.071"]
+    assert "20 more knobs differ; tuneline diff HEAD has those of the working tree" in done.output
+
+
 def test_a_repository_without_a_commit_is_one_line(project: Small) -> None:
     project.run("git", "update-ref", "-d", "HEAD")
     for words in (["experiments"], ["diff"], ["diff", "HEAD"]):
