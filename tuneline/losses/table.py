@@ -15,6 +15,8 @@ from tuneline.rows import answer, asked
 FILE = "losses.json"
 SIDES = ("base", "tuned")
 VALUES = 30  # of a group that a table shows, the commonest
+CONTROLS = {sign: chr(0x2400 + sign) for sign in range(32) if chr(sign) not in "\n\t"}  # their pictures
+CONTROLS |= dict.fromkeys(range(0x7F, 0xA0), "�")
 Key = tuple[str, str, str]  # set, group, value; of a whole set the last two are empty
 
 
@@ -59,7 +61,12 @@ def in_words(row: Row) -> tuple[str, str]:
     """(where a row is from, what it asks and answers)."""
     place = ":".join(map(str, row.get("source", {}).values())) or row["id"]
     said = answer(row) if "text" in row else f"{asked(row)} → {answer(row)}"
-    return place, " ".join(said.split())
+    return place, visible(" ".join(said.split()))
+
+
+def visible(text: str) -> str:
+    """A log's colours in a row, say, are shown; the terminal does not obey them."""
+    return text.translate(CONTROLS)
 
 
 def weights_sha256(folder: Path) -> str:

@@ -139,6 +139,7 @@ def test_rows_are_told_by_their_place() -> None:
         "t.jsonl:3",
         'invoices of may → {"type":"list"}',
     )
+    assert in_words({**ROWS[2], "text": "\x1b[2Jcleared\n"}) == ("c", "␛[2Jcleared")
     assert in_words(ROWS[2]) == ("c", "A text alone, of some words.")
     assert [row["tuned"] for row in hardest([line("test", 1), line("test", 3)])] == [3, 1]
 

@@ -111,6 +111,7 @@ def test_an_adapter_that_is_not_there_is_one_line(doctor: Callable[[str], Result
 
 def test_what_is_trained_is_marked_and_long_texts_lose_their_middle() -> None:
     assert re.sub("\x1b.*?m", "", painted("ask: yes.", [(5, 8)])) == "ask: ⟦yes⟧."
+    assert shortened("a log: \x1b[31mred\x1b[2J\r\n\tnext\x9b") == "a log: ␛[31mred␛[2J␍\n\tnext�"
     assert shortened("x" * SHOWN) == "x" * SHOWN
     assert shortened("a" * SHOWN + "b" * SHOWN) == f"{'a' * 1000} [… {SHOWN} characters …] {'b' * 1000}"
 
