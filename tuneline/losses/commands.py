@@ -21,7 +21,7 @@ def losses(adapter: str, sets: tuple[str, ...], most: int) -> None:
 
     In nats a trained token; of valid it is the loss by which training chose its step. Of rows that were learned (--set
     train) the hardest are those whose answer is wrong more often than others are. All rows' losses go to
-    data/ADAPTER/losses.json, and `tuneline report` shows what is shown here.
+    data/ADAPTER/losses.json, in place of those that it had, and `tuneline report` shows what is shown here.
     """
     from tuneline.files import check_file, check_folder, read_rows, write_json
     from tuneline.losses.measure import measure_losses

@@ -83,8 +83,9 @@ def make_recipe(
     recipe, params = root / "recipes" / name, root / "params.yaml"
     if not NAME.fullmatch(name):
         raise click.ClickException(f"{name!r} is no name; write a-z, 0-9, _ and -")
-    if isinstance(yaml.safe_load(name), bool):  # `no` would stand bare in params.yaml, and stop every stage
-        raise click.ClickException(f"{name!r} is no name: YAML reads it as true or false; choose another")
+    kind = yaml.compose(name, yaml.SafeLoader).tag.rpartition(":")[2]
+    if kind != "str":  # `no` or 1_000 would stand bare in params.yaml, and stop every stage
+        raise click.ClickException(f"{name!r} is no name: YAML reads it as {kind}; choose another")
     if unknown := sorted(set(columns.values()) - {*KEYS, IGNORE}):
         keys = f"{', '.join(KEYS)}, {IGNORE}"
         raise click.ClickException("\n".join(wrapped(f"{', '.join(unknown)} is no form's key; known are {keys}")))

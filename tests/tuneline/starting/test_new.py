@@ -118,7 +118,9 @@ def test_the_projects_own_params_get_lines_only(root: Path) -> None:
         (("other", "--from", "tickets.csv"), "params.yaml has an adapter other already"),
         (("there", "--from", "tickets.csv"), "recipes/there is there already; choose another name, or remove it"),
         (("My Own", "--from", "tickets.csv"), "'My Own' is no name; write a-z, 0-9, _ and -"),
-        (("no", "--from", "tickets.csv"), "'no' is no name: YAML reads it as true or false"),
+        (("no", "--from", "tickets.csv"), "'no' is no name: YAML reads it as bool"),
+        (("1_000", "--from", "tickets.csv"), "'1_000' is no name: YAML reads it as int"),
+        (("2026-13-40", "--from", "tickets.csv"), "'2026-13-40' is no name: YAML reads it as timestamp"),
         (("../x", "--from", "tickets.csv"), "'../x' is no name"),
         (
             ("mine", "--from", "tickets.csv", "--base", "models/big"),
