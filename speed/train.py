@@ -99,7 +99,7 @@ class Bench:
         words = ["--side", side, "--work", str(self.work), "--batch-size", str(self.batch), "--steps", str(self.steps)]
         with contextlib.chdir(ROOT):
             if count == 1:
-                subprocess.run([sys.executable, "-m", "speed.train", *words], check=True, stdout=sys.stderr)
+                subprocess.run([sys.executable, "-m", "speed.train", *words], check=True, stdout=2)
             else:
                 launch(count, "speed.train", words, lambda: "")
         return json.loads((self.work / MEASURED).read_text("utf-8"))
