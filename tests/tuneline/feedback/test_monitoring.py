@@ -418,7 +418,7 @@ def test_compose_listens_on_loopback_alone() -> None:
     for name, service in services.items():
         assert service["network_mode"] == "host"
         assert "ports" not in service
-        assert re.fullmatch(r"tuneline|\S+:v?\d+\.\d+\.\d+", service["image"]), name
+        assert re.fullmatch(r"tuneline|\S+:v?\d+\.\d+\.\d+@sha256:\S+", service["image"]), name
         assert "healthcheck" in service or name == "finetune"
     said = json.dumps(services)
     assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", said)) == {"127.0.0.1"}
