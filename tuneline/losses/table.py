@@ -61,10 +61,10 @@ def in_words(row: Row) -> tuple[str, str]:
     """(where a row is from, what it asks and answers)."""
     place = ":".join(map(str, row.get("source", {}).values())) or row["id"]
     said = answer(row) if "text" in row else f"{asked(row)} → {answer(row)}"
-    return place, visible(" ".join(said.split()))
+    return place, printable(" ".join(said.split()))
 
 
-def visible(text: str) -> str:
+def printable(text: str) -> str:
     """A log's colours in a row, say, are shown; the terminal does not obey them."""
     return text.translate(CONTROLS)
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tuneline.files import Row, read_jsonl, read_rows
-from tuneline.losses.table import visible
+from tuneline.losses.table import printable
 from tuneline.models.base import read_base
 from tuneline.pipeline import stage_commands
 from tuneline.recipe.settings import read_recipe
@@ -95,7 +95,7 @@ def painted(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 def shortened(text: str) -> str:
-    text = visible(text)
+    text = printable(text)
     if len(text) <= SHOWN:
         return text
     half = SHOWN // 2
