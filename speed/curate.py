@@ -87,14 +87,19 @@ def write_rows(path: Path, kind: str, count: int) -> int:
     return signs
 
 
-def measure(folder: Path, kind: str, count: int) -> Figures:
-    folder.mkdir()
-    signs = write_rows(folder / "rows", kind, count)
-    recipe = write_recipe(folder / "recipe")
+def run_curate(folder: Path, **changed: object) -> tuple[float, float, float]:
+    """As `run_stage`, on the rows of the folder, where the rest goes too. `changed`: keys of curate in recipe.yaml."""
+    recipe = write_recipe(folder / "recipe", curate=changed)
     options = ["--recipe", recipe, "--rows", folder / "rows", "--answers", folder / "log", "--engine", "local"]
     for name in ("out", "drops", "metrics", "reasons"):
         options += [f"--{name}", folder / name]
-    _, used, peak = run_stage("curate", [*options, *flags(settings(provider="offline"))])
+    return run_stage("curate", [*options, *flags(settings(provider="offline"))])
+
+
+def measure(folder: Path, kind: str, count: int) -> Figures:
+    folder.mkdir()
+    signs = write_rows(folder / "rows", kind, count)
+    _, used, peak = run_curate(folder)
     counts = json.loads((folder / "metrics").read_text("utf-8"))
     return {
         f"{kind}_rows": count,

@@ -26,10 +26,8 @@ from typing import NamedTuple
 import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from speed.bench import ROOT, Figures, run_stage, small, tell
-from speed.curate import text, words
-from tests.recipe_folder import write_recipe
-from tests.teaching import flags, settings
+from speed.bench import ROOT, Figures, small, tell
+from speed.curate import run_curate, text, words
 
 KINDS = {"short": (8, 24, 1), "long": (60, 200, 5)}  # words of a text, least and most, and of a shingle
 COPIES = 0.1
@@ -133,17 +131,7 @@ def curated(folder: Path, texts: list[str]) -> Ran:
     turns = ([{"role": "user", "content": one}, {"role": "assistant", "content": "yes"}] for one in texts)
     rows = [make_row({"messages": said}, "rows", number) for number, said in enumerate(turns)]
     write_jsonl(folder / "rows", rows)
-    options = [
-        "--recipe",
-        write_recipe(folder / "recipe", curate={"near-duplicate": CUT}),
-        "--rows",
-        folder / "rows",
-        "--answers",
-        folder / "log",
-    ]
-    for name in ("out", "drops", "metrics", "reasons"):
-        options += [f"--{name}", folder / name]
-    measured = run_stage("curate", [*options, "--engine", "local", *flags(settings(provider="offline"))])
+    measured = run_curate(folder, **{"near-duplicate": CUT})
     numbers = {row["id"]: number for number, row in enumerate(rows)}
     return Ran(*measured, {numbers[row["id"]] for row in read_jsonl(folder / "out")})
 

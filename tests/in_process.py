@@ -28,5 +28,5 @@ def run_tuneline(project: Project, *words: str, fails: bool = False) -> Result:
     """`tuneline` with these words, as in the project's folder."""
     with contextlib.chdir(project.root):
         done = CliRunner().invoke(main, words, env=ENVIRONMENT | dict.fromkeys(INHERITED))
-    assert (done.exit_code == 1) if fails else (done.exit_code == 0), f"{words}: {done.output}{done.exception!r}"
+    assert done.exit_code == int(fails), f"{words}: {done.output}{done.exception!r}"
     return done

@@ -26,12 +26,13 @@ def stage_commands(root: Path) -> dict[str, str]:
         raise click.ClickException(f"{root}: {' '.join(str(error).split())}") from None
 
 
-def stage_options(root: Path, stage: str) -> dict[str, Any]:
-    """The options with which DVC would run a stage, as its own click command reads them.
+def stage_options(root: Path, stage: str, commands: dict[str, str] | None = None) -> dict[str, Any]:
+    """The options with which DVC would run a stage, as its own click command reads them. `commands`: what
+    `stage_commands` says, of a caller that has asked already.
 
     Raises click.ClickException when dvc.yaml has no such stage, or DVC cannot read it with params.yaml.
     """
-    commands = stage_commands(root)
+    commands = stage_commands(root) if commands is None else commands
     if stage not in commands:
         kind = stage.split("@")[0]
         known = ", ".join(sorted(name.split("@")[1] for name in commands if name.startswith(f"{kind}@")))

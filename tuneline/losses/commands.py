@@ -27,9 +27,10 @@ def losses(adapter: str, sets: tuple[str, ...], most: int) -> None:
     from tuneline.losses.measure import measure_losses
     from tuneline.losses.table import FILE, weights_sha256
     from tuneline.models.adapter import WEIGHTS
-    from tuneline.pipeline import stage_options
+    from tuneline.pipeline import stage_commands, stage_options
 
-    asked, judged = (stage_options(Path.cwd(), f"{stage}@{adapter}") for stage in ("predict", "eval"))
+    commands = stage_commands(Path.cwd())
+    asked, judged = (stage_options(Path.cwd(), f"{stage}@{adapter}", commands) for stage in ("predict", "eval"))
     folder, split = asked["adapter_folder"], asked["test"].parent
     wanted = [name for name in SETS if name in sets]
     for path in (folder / WEIGHTS, *(split / f"{name}.jsonl" for name in wanted)):

@@ -17,7 +17,7 @@ from tuneline.models.adapter import read_adapter
 from tuneline.models.base import read_base
 from tuneline.recipe.own import Measures
 from tuneline.recipe.settings import fold_label
-from tuneline.rendering.chat import IGNORED, Tokens
+from tuneline.rendering.chat import IGNORED, Tokens, load_chat
 from tuneline.rows import answer as answer_of
 
 
@@ -78,13 +78,15 @@ def measure_losses(folder: Path, recipe: Path, rows: Sequence[tuple[str, int, Ro
     """
     measures = open_measures(recipe, [row for _, _, row in rows])
     groups = [groups_of(measures, row) for _, _, row in rows]
+    adapter = read_adapter(folder)
+    chat = load_chat(read_base(adapter.base), adapter_preamble(folder))
+    spans = [
+        [span for piece in pieces for span in trained_spans(piece)]
+        for pieces in chat.pieces([row for _, _, row in rows])
+    ]
     sides = {}
     for side, opened in zip(SIDES, (open_base, lambda folder: open_adapter(folder, constrain=False)), strict=True):
         predictor = opened(folder)
-        spans = [
-            [span for piece in pieces for span in trained_spans(piece)]
-            for pieces in predictor.chat.pieces([row for _, _, row in rows])
-        ]
         sides[side] = row_losses(predictor, spans, size, f"losses of {side}")
         del predictor
         if lost := sum(not math.isfinite(loss) for loss in sides[side]):

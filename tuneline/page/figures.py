@@ -204,11 +204,7 @@ def example(row: Row, most: int = 240) -> str:
         said = " → ".join(part.strip() for part in (question(row), answer(row)) if part.strip())
     place = ":".join(str(row[key]) for key in ("file", "line") if key in row)
     whole = " · ".join(part for part in (str(row.get("detail", "")), place, said) if part)
-    return cut(whole, most)
-
-
-def cut(text: str, most: int = 240) -> str:
-    return text if len(text) <= most else f"{text[:most]}…"
+    return whole if len(whole) <= most else f"{whole[:most]}…"
 
 
 @dataclass(frozen=True)

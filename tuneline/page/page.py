@@ -119,7 +119,6 @@ def view(system: System, drawn: dict[str, Chart], rows: list[Row], of: int, at: 
         "worst": worst(system),
         "cross": cross(system),
         "losses": in_order(by_group(system.losses))[0],
-        "hard": [(row, figures.cut(row.said)) for row in system.hard],
         "fates": figures.fates(system),
         "costs": figures.costs(system),
         "shown": len(rows),
