@@ -55,8 +55,8 @@ class Bench:
 
     def settings(self) -> Any:
         from tuneline.backends.cuda import computed_precision
-        from tuneline.processes import world_size
-        from tuneline.training import Settings
+        from tuneline.running.processes import world_size
+        from tuneline.training.settings import Settings
 
         options = options_of("train", self.work)
         settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
@@ -70,7 +70,8 @@ class Bench:
         from tuneline.models.base import read_base
         from tuneline.rendering.chat import IGNORED, load_chat
         from tuneline.rendering.tokens import read_tokens
-        from tuneline.training import Plan, Run
+        from tuneline.training.run import Run
+        from tuneline.training.settings import Plan
 
         class Clock(transformers.TrainerCallback):
             def on_train_begin(self, *_: Any, **__: Any) -> None:
@@ -94,7 +95,7 @@ class Bench:
 
     def apart(self, side: str, count: int) -> Figures:
         """Speed and peak of a training in `count` processes of its own."""
-        from tuneline.processes import launch
+        from tuneline.running.processes import launch
 
         words = ["--side", side, "--work", str(self.work), "--batch-size", str(self.batch), "--steps", str(self.steps)]
         with contextlib.chdir(ROOT):
@@ -108,7 +109,7 @@ class Bench:
         """What a process of `apart` does."""
         from stages.train_cuda import make_trainer
         from tuneline.files import write_json
-        from tuneline.processes import part, rank
+        from tuneline.running.processes import part, rank
 
         with part():
             speed = self.speed(make_trainer if side == "ours" else bare_trainer)

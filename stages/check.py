@@ -61,7 +61,7 @@ KNOBS: dict[str, dict[str, Kind]] = {  # section → knob → what the option of
     "trim": {"max-tokens": COUNT},
     "split": {"held-out": SHARE, "seed": WHOLE},
     "baseline": {"shots": click.IntRange(0, 8)},
-    "predict": {"batch-size": COUNT, "constrain": TRUTH},
+    "predict": {"batch-size": COUNT, "constrain": TRUTH, "processes": COUNT},
     "bootstrap": {"samples": COUNT, "seed": WHOLE},
 }
 

@@ -1,8 +1,10 @@
 """Adapter and test rows → what the adapter answers to them, or the bits of those that are only text.
 
     python -m stages.predict --backend cuda --adapter adapters/query_json \\
-        --test data/query_json/split/test.jsonl --out data/query_json/answers.jsonl \\
-        --batch-size 64 --max-new-tokens 192 --no-constrain
+        --test data/query_json/split/test.jsonl --out data/query_json/answers.jsonl --state .tuneline \\
+        --batch-size 64 --max-new-tokens 192 --no-constrain --processes 1
+
+With `--processes 4` it starts torch's launcher of four, one a card, each of which answers a share of the rows.
 """
 
 import gc
@@ -10,10 +12,12 @@ from pathlib import Path
 
 import click
 
-from tuneline.answering.predictor import open_adapter, predict_options, write_answers
+from tuneline.answering.predictor import divided, open_adapter, predict_options, write_answers
 from tuneline.files import Clock, read_rows
 from tuneline.models.adapter import read_adapter
 from tuneline.rendering.light import leave_out_scipy
+from tuneline.running.log import RunLog
+from tuneline.running.processes import part
 
 
 @click.command()
@@ -21,23 +25,29 @@ from tuneline.rendering.light import leave_out_scipy
 @click.option("--adapter", "adapter_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--test", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored: the run log.")
 @predict_options
 def main(
     backend: str,
     adapter_folder: Path,
     test: Path,
     out: Path,
+    state: Path,
     batch_size: int,
     max_new_tokens: int | str,
     constrain: bool,
+    processes: int,
 ) -> None:
     clock = Clock("predict", out.parent.name)
     trained_by = read_adapter(adapter_folder).backend
     if trained_by != backend:
         raise click.ClickException(f"{adapter_folder} was trained by {trained_by}, not {backend}; run `dvc repro`")
-    predictor = open_adapter(adapter_folder, constrain)
-    gc.enable()
-    write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, clock)
+    if divided(backend, processes, "stages.predict"):
+        return
+    with part(), RunLog(state, f"predict_{backend}", clock.name) as record:
+        predictor = open_adapter(adapter_folder, constrain)
+        gc.enable()
+        record |= write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, clock)
 
 
 if __name__ == "__main__":

@@ -28,17 +28,21 @@ from typing import Any
 
 import click
 
-from tuneline.backends.cuda import computed_precision, load_model, local_rank, quiet_libraries
-from tuneline.estimate import machine_memory
+from tuneline.backends.cuda import computed_precision, load_model, local_rank, quiet_libraries, refused_processes
 from tuneline.models.base import check_target
-from tuneline.processes import is_sharded, local_size, rank, world_size
 from tuneline.rendering.chat import IGNORED
-from tuneline.training import Curves, Fitted, Run, Settings, check_finite, training_command
+from tuneline.running.processes import is_sharded, local_size, rank, world_size
+from tuneline.training.command import training_command
+from tuneline.training.curves import Curves
+from tuneline.training.estimate import machine_memory
+from tuneline.training.run import Fitted, Run, check_finite
+from tuneline.training.settings import Settings
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # by transformers' names
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw-8bit": "adamw_bnb_8bit", "paged-adamw-8bit": "paged_adamw_8bit"}
 LOSSES = {"loss": "train_loss", "eval_loss": "valid_loss"}
 DRAWN = "drawn"  # in a checkpoint: the random state from which an epoch has drawn its rows
+UNTOLD = "untold"  # in a checkpoint: the training losses since the curve's last point, of which the next is the mean
 
 
 def refusals(settings: Settings) -> Iterator[str]:
@@ -49,9 +53,8 @@ def refusals(settings: Settings) -> Iterator[str]:
 
     if settings.attention == "flash" and not (torch.cuda.is_available() and importlib.util.find_spec("flash_attn")):
         yield "fit.attention flash: it wants an NVIDIA card and the package flash-attn; write auto"
-    here, cards = max(local_size(), settings.processes // world_size()), torch.cuda.device_count()
-    if 0 < cards < here:
-        yield f"train.processes: {here} processes want as many cards, and this machine has {cards}; write {cards}"
+    if refused := refused_processes("train.processes", settings.processes):
+        yield refused
     if is_sharded() and (settings.quantization != "none" or settings.optimizer != "adamw"):
         yield "FSDP divides no weights and no moments of few bits: write quantization none and fit.optimizer adamw"
 
@@ -73,6 +76,10 @@ class Watch:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.trainer: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.take_up(state.stateful_callbacks.get(UNTOLD))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.run.step(state.global_step)
@@ -158,6 +165,17 @@ class Trainer:
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        total = self.over_all(self._tr_loss, "mean").item()
+        self.state.stateful_callbacks[UNTOLD] = {"since": self._globalstep_last_logged, "sum": total}
+        super()._save_checkpoint(*args, **kwargs)
+
+    def take_up(self, untold: dict[str, Any] | None) -> None:
+        """What a checkpoint has UNTOLD: transformers itself begins the next mean with the step after the checkpoint."""
+        if untold:
+            self._globalstep_last_logged = untold["since"]
+            self._tr_loss += untold["sum"]
+
     def over_all(self, figures: Any, how: str) -> Any:
         """Their sum or mean over all processes."""
         return self.accelerator.reduce(figures, how) if self.args.world_size > 1 else figures
@@ -218,6 +236,7 @@ def make_trainer(run: Run) -> Any:
     watch_class = type("Watch", (Watch, TrainerCallback), {})
     quiet_libraries()
     told = arguments(run)  # first: with it processes know one another, and FSDP loads the base in one alone
+    watch = watch_class(run)
     trainer = trainer_class(
         model=load_base(run),
         args=told,
@@ -225,9 +244,9 @@ def make_trainer(run: Run) -> Any:
         eval_dataset=run.rows["valid"],
         processing_class=run.chat.tokenizer,
         peft_config=LoraConfig(**run.lora),
-        callbacks=[watch_class(run)],
+        callbacks=[watch],
     )
-    trainer.run = run
+    trainer.run, watch.trainer = run, trainer
     if (
         trainer.is_fsdp_enabled
     ):  # autocast is enough; accelerate's policy would round losses and the sums of gradients to bfloat16

@@ -26,13 +26,23 @@ from typing import Any
 
 import click
 
-from tuneline.backends.mlx import add_lora, checkpoint_layers, computed_precision, load_model, peft_weights
-from tuneline.estimate import machine_memory
+from tuneline.backends.mlx import (
+    add_lora,
+    checkpoint_layers,
+    computed_precision,
+    load_model,
+    peft_weights,
+    refused_processes,
+)
 from tuneline.files import whole_folder, write_json
 from tuneline.models.adapter import update_scale
 from tuneline.rendering.chat import IGNORED
 from tuneline.rendering.light import leave_out_torch
-from tuneline.training import Curves, Fitted, Run, Settings, check_finite, training_command
+from tuneline.training.command import training_command
+from tuneline.training.curves import Curves
+from tuneline.training.estimate import machine_memory
+from tuneline.training.run import Fitted, Run, check_finite
+from tuneline.training.settings import Settings
 
 PAD_TO = 32  # tokens: mlx compiles a step anew for each shape of a batch
 Example = tuple[Any, Any]  # ids and labels of a row, int32 arrays
@@ -44,8 +54,8 @@ def refusals(settings: Settings) -> Iterator[str]:
         yield f"fit.attention {settings.attention}: mlx has its own; write auto"
     if settings.optimizer != "adamw":
         yield f"fit.optimizer {settings.optimizer}: mlx has none of 8 bits; write adamw"
-    if settings.processes > 1:
-        yield f"train.processes {settings.processes}: mlx trains in one; write 1"
+    if refused := refused_processes("train.processes", settings.processes):
+        yield refused
 
 
 def device_memory() -> tuple[str, int]:

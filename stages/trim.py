@@ -23,12 +23,12 @@ import click
 from tuneline.bulk.engines import engine_option, open_engine
 from tuneline.bulk.lines import PART, Lines, Picked, dumped, parts, text_writer
 from tuneline.files import Clock, Row, bar, write_counts
+from tuneline.language.sentences import ends
 from tuneline.models.base import Base, read_base
 from tuneline.recipe.settings import Trim, read_recipe
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.light import leave_out_torch
 from tuneline.rendering.preamble import Preamble
-from tuneline.sentences import ends
 from tuneline.table import show_counts
 
 CUT = " […] "

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Row = dict
 WIDTH = 100  # columns of a line for people
+UNSEEN = {sign: chr(0x2400 + sign) for sign in range(32) if chr(sign) not in "\n\t"}  # control signs: their pictures
+OTHERS = (range(0x7F, 0xA0), range(0x202A, 0x202F), range(0x2066, 0x206A), range(0xD800, 0xE000))
+UNSEEN |= {sign: "�" for signs in OTHERS for sign in signs}
 PATIENCE = 1.0  # seconds before a bar shows
 EVERY = 10.0  # seconds from one line of a bar to the next, where stderr is a file
 
@@ -223,6 +226,12 @@ class Clock:
 def say(text: str) -> None:
     """What a stage has to tell before its line, on stderr, in lines of at most 100 columns."""
     click.echo(fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False), err=True)
+
+
+def printable(text: str) -> str:
+    """For the terminal, which does not obey what an outsider's text may have: control signs, half a pair, other ways to
+    write."""
+    return text.translate(UNSEEN)
 
 
 def bar(label: str, each: Iterable[Any] | None = None, total: int | None = None, initial: int = 0) -> "tqdm":

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tuneline.language.sentences import sentences
+from tuneline.language.words import MONTHS, NUMBERS, unaccented
 from tuneline.rows import visible
-from tuneline.sentences import sentences
-from tuneline.words import MONTHS, NUMBERS, unaccented
 
 FULL_OVERLAP = 0.5  # share of the reference's content words at which an answer counts as saying all of it
 SHORT = 4  # a training answer of fewer words teaches nothing

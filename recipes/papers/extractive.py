@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from tuneline.sentences import sentences as split
+from tuneline.language.sentences import sentences as split
 
 from .personas import WORD, reading_grade
 

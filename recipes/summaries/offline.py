@@ -16,9 +16,9 @@ import unicodedata
 from collections import Counter
 from typing import Any
 
+from tuneline.language.sentences import is_ended, sentences
+from tuneline.language.words import MONTHS, NUMBERS, SCALES, WEEKDAYS, unaccented
 from tuneline.recipe.tasks import SCORES, overall_score
-from tuneline.sentences import is_ended, sentences
-from tuneline.words import MONTHS, NUMBERS, SCALES, WEEKDAYS, unaccented
 
 GROUNDED = 0.62  # share of an output's content words in the source from which all of it counts as said there
 INVENTED = 0.5  # what each invented name or number leaves of the accuracy

@@ -62,6 +62,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
         return {name: root / stage / name for name in names}
 
     answers = {"batch-size": 8, "max-new-tokens": 16, "backend": "cuda", "test": root / "split/out/test.jsonl"}
+    answers |= {"processes": 1, "state": root / "state"}
     held = {"preamble": root / "trim/preamble", "base": base, "schema": recipe / "schema.json"}
     made = {
         "check": Stage(check.main, {"params": ROOT / "params.yaml"}, to("check", "out")),

@@ -78,6 +78,7 @@ def test_a_class_is_trained_and_asked(kind: str, backend: str, place: Path) -> N
     base = write_class_base(place / "base", kind)
     adapter = train(place, backend, base)
     asked = {"backend": backend, "test": place / "test.jsonl", "batch-size": 2, "max-new-tokens": 3}
+    asked |= {"state": place / "state", "processes": 1}
     run(predict, {**asked, "adapter": adapter, "out": place / "tuned.jsonl"}, "--no-constrain")
     plain = {
         "base": base,

@@ -15,8 +15,9 @@ from stages.predict import main as predict
 from tests.ending import end_line
 from tests.small_base import write_small_base
 from tests.stages.test_train_cuda import PREAMBLE, train, work  # noqa: F401
-from tuneline.answering.predictor import Predictor, _batches, open_adapter
+from tuneline.answering.predictor import Predictor, batches, open_adapter
 from tuneline.files import read_jsonl, write_jsonl
+from tuneline.models.adapter import WEIGHTS
 from tuneline.models.base import read_base
 from tuneline.recipe.forms import read_form
 from tuneline.rendering.chat import load_chat
@@ -28,7 +29,7 @@ QUESTIONS = ["mails from Bo", "combien de tickets hier", "x", "same for Slack, n
 ROWS = [
     make_row(read_form({"prompt": text, "response": '{"a":1}'}), "test.jsonl", n) for n, text in enumerate(QUESTIONS)
 ]
-PREDICT = {"batch-size": 3, "max-new-tokens": 8}
+PREDICT = {"batch-size": 3, "max-new-tokens": 8, "processes": 1}
 SCHEMA = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"], "additionalProperties": False}
 
 
@@ -44,7 +45,7 @@ def words(flags: dict[str, object], constrain: bool = False) -> list[str]:
 
 def run(adapter: Path, to: Path, rows: list[dict] = ROWS, constrain: bool = False, **changed: object) -> Result:
     write_jsonl(to / "test.jsonl", rows)
-    paths = {"adapter": adapter, "test": to / "test.jsonl", "out": to / "answers.jsonl"}
+    paths = {"adapter": adapter, "test": to / "test.jsonl", "out": to / "answers.jsonl", "state": to / "state"}
     flags = {"backend": "cuda", **paths, **PREDICT} | {name.replace("_", "-"): value for name, value in changed.items()}
     return CliRunner().invoke(predict, words(flags, constrain))
 
@@ -116,8 +117,32 @@ def test_a_torn_adapter_is_one_line_on_mlx_too(name: str, adapter: Path, tmp_pat
 
 def test_a_folder_that_is_no_adapter_is_one_line(tmp_path: Path) -> None:
     result = run(tmp_path, tmp_path)
+    assert result.exit_code == 1
+    wrong = "adapter.json: No such file or directory"
+    assert result.output == f"Error: {tmp_path} is no trained adapter ({wrong}); make it with `make repro`\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (WEIGHTS, None, "adapter_model.safetensors is missing"),
+        ("adapter_config.json", None, "adapter_config.json is missing"),
+        ("adapter.json", b"{", "adapter.json: Invalid JSON: EOF"),
+        ("adapter.json", b'{"backend": "tpu"}', "backend: Input should be 'cuda' or 'mlx'"),
+        ("system.md", None, "system.md: No such file or directory; make the adapter again"),
+    ],
+)
+def test_what_an_adapter_lacks_is_one_line(
+    name: str, content: bytes | None, said: str, adapter: Path, tmp_path: Path
+) -> None:
+    """And nothing is looked for on the Hub, as peft would."""
+    part = shutil.copytree(adapter, tmp_path / "adapter")
+    (part / name).unlink()
+    if content is not None:
+        (part / name).write_bytes(content)
+    result = run(part, tmp_path)
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
-    assert f"{tmp_path} is no trained adapter" in result.output
+    assert said in result.output
 
 
 # The base alone
@@ -154,6 +179,7 @@ def ask_base(
         "schema": to / "schema.json",
     }
     flags |= {"preamble": to / "preamble.json", "test": to / "test.jsonl", "out": to / "answers.jsonl", **PREDICT}
+    flags["state"] = to / "state"
     write_jsonl(to / "shots.jsonl", shown)
     flags |= {"examples": to / "shots.jsonl", "shots": 0}
     flags |= {name.replace("_", "-"): value for name, value in changed.items()}
@@ -291,10 +317,44 @@ def test_what_is_longer_than_the_context_is_one_line(what: str, base: Path, tmp_
 
 def test_a_batch_that_is_scored_holds_so_many_tokens_and_no_more() -> None:
     """However many rows it may have: a large vocabulary times long rows would not fit."""
-    sizes = [1, 1, 2, 5, 9, 9]
-    assert list(_batches([[0] * size for size in sizes], 3, 10)) == [[0, 1, 2], [3], [4], [5]]
-    assert list(_batches([[0]] * 3, 2, 10)) == [[0, 1], [2]]
-    assert list(_batches([], 2, 10)) == []
+    assert list(batches([3, 9, 4, 1], size=2, room=10)) == [[1], [2, 0], [3]]
+    assert list(batches([1, 1, 1], size=2, room=10)) == [[0, 1], [2]]
+    assert list(batches([30], size=2, room=10)) == [[0]], "one that is larger than the room goes alone"
+    assert list(batches([], size=2, room=10)) == []
+
+
+# Several processes
+
+
+def test_two_processes_answer_as_one(base: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    """Rows of both kinds, of which each process has some, and those that are asked after examples too."""
+    rows = [ROWS[0], *TEXTS, *ROWS[1:]]
+    for count in (1, 2):
+        result = ask_base(base, tmp_path / str(count), PREAMBLE, rows=rows, shots=2, processes=count)
+        assert result.exit_code == 0, result.output
+    said = capfd.readouterr().err
+    assert said.count("7 test rows") == said.count("3 rows are only text") == 1  # of two processes one speaks
+    (logged,) = read_jsonl(tmp_path / "2/state/runs.jsonl")  # and one writes
+    assert (logged["stage"], logged["name"], logged["rows"], logged["processes"]) == ("baseline_cuda", "2", 7, 2)
+    assert logged["ended"] == "well"
+    assert answers(tmp_path / "2") == answers(tmp_path / "1")
+
+
+def test_a_process_that_fails_ends_all_in_one_line(adapter: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    torn = shutil.copytree(adapter, tmp_path / "torn")
+    (torn / WEIGHTS).write_bytes(b"{")
+    result = run(torn, tmp_path, processes=2)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "does not fit its base" in result.output
+    assert not (tmp_path / "answers.jsonl").exists()
+
+
+def test_mlx_answers_in_one_process(adapter: Path, tmp_path: Path) -> None:
+    of_mlx = shutil.copytree(adapter, tmp_path / "adapter")
+    written = (of_mlx / "adapter.json").read_text("utf-8")
+    (of_mlx / "adapter.json").write_text(written.replace('"cuda"', '"mlx"'), encoding="utf-8")
+    result = run(of_mlx, tmp_path, backend="mlx", processes=2)
+    assert (result.exit_code, result.output) == (1, "Error: predict.processes 2: mlx works in one; write 1\n")
 
 
 # How long an answer may be

@@ -30,7 +30,8 @@ from tuneline.rendering.chat import load_chat
 from tuneline.rendering.preamble import Preamble
 from tuneline.rendering.tokens import write_tokenizer_name, write_tokens
 from tuneline.rows import make_row
-from tuneline.training import Fitted, Run, in_use
+from tuneline.training.checkpoints import in_use
+from tuneline.training.run import Fitted, Run
 
 PREAMBLE = Preamble("Answer in JSON.", "Explain:")
 FLAGS = {
@@ -259,13 +260,16 @@ def test_four_bits_train_on_the_cpu(work: Path, tmp_path: Path) -> None:
     assert read_adapter(adapter).quantization == "4bit"
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(work: Path, whole: Path, tmp_path: Path) -> None:
-    words = command(work, tmp_path)
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(work: Path, tmp_path: Path) -> None:
+    # 101 steps, each second of them told: the checkpoint of step 13, within an epoch, has a loss that waits.
+    whole, flags = tmp_path / "whole", {"epochs": 25.25, "evaluations": 8, "learning_rate": 0.001}
+    train(work, whole, **flags)
+    words = command(work, tmp_path, **flags)
     process = subprocess.Popen(
         [sys.executable, "-m", "stages.train_cuda", *words], cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE
     )
     checkpoints = tmp_path / "state" / "checkpoints"
-    while not list(checkpoints.glob("adapter/*/checkpoint-6/trainer_state.json")):  # within the second of three epochs
+    while not list(checkpoints.glob("adapter/*/checkpoint-13/trainer_state.json")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
@@ -337,7 +341,7 @@ def test_a_process_that_is_killed_ends_all_and_one_goes_on_where_two_ended(
     said = process.communicate()[1]
     assert process.returncode == 1
     assert said.count("Error:") == 1
-    assert "process 1 of the training was ended by SIGKILL" in said
+    assert "process 1 was ended by SIGKILL" in said
     assert "the checkpoint of step 6 is kept" in said
     assert not any(one.is_running() for one in workers)
     assert not (tmp_path / "adapter").exists()
@@ -345,7 +349,7 @@ def test_a_process_that_is_killed_ends_all_and_one_goes_on_where_two_ended(
     same_as_alone(tmp_path, alone)
 
 
-@pytest.mark.soak  # here one process meets it, and tests/tuneline/test_processes.py has all refuse at once
+@pytest.mark.soak  # here one process meets it, and tests/tuneline/running/test_processes.py has all refuse at once
 def test_a_loss_that_is_no_number_ends_all_processes(work: Path, tmp_path: Path) -> None:
     flags = {"learning_rate": 1e38, "warmup": 0.1, "evaluations": 12, "processes": 2}
     done = CliRunner().invoke(main, command(work, tmp_path, **flags))
@@ -469,7 +473,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_loaded(work: Path, tmp_pa
 def test_memory_that_ends_is_told_with_the_knobs(work: Path, tmp_path: Path) -> None:
     import torch
 
-    from tuneline.training import training_command
+    from tuneline.training.command import training_command
 
     def fit(run: Run) -> Fitted:
         (run.checkpoints / "checkpoint-7").mkdir(parents=True)

@@ -211,7 +211,7 @@ def test_schedules_and_early_stopping(place: Path, tmp_path: Path) -> None:
         ({"attention": "eager"}, "fit.attention eager: mlx has its own; write auto"),
         ({"optimizer": "adamw-8bit"}, "fit.optimizer adamw-8bit: mlx has none of 8 bits; write adamw"),
         ({"report_to": "tensorboard"}, "pip install tensorboard"),
-        ({"processes": 2}, "train.processes 2: mlx trains in one; write 1"),
+        ({"processes": 2}, "train.processes 2: mlx works in one; write 1"),
     ],
 )
 def test_what_mlx_cannot_do_is_refused_in_one_line(flags: dict, said: str, place: Path, tmp_path: Path) -> None:

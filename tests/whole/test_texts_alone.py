@@ -42,6 +42,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (recipe / "schema.json").write_text('{"type": "string"}', encoding="utf-8")
     judge = flags(settings(provider="offline"))
     answered = {"batch_size": 4, "max_new_tokens": "auto", "test": to / "split/test.jsonl"}
+    answered |= {"state": to / "state", "processes": 1}
     model = {"base": base, "quantization": "none", "preamble": to / "preamble.json", "schema": recipe / "schema.json"}
     stage("extract", recipe=recipe, out=to / "extract", rejects=to / "x", documents=to / "docs", metrics=to / "m",
           state=to / "state", engine="local")  # fmt: skip

@@ -9,12 +9,14 @@ import click
 
 from tuneline.answering.constraint import schema_constraint
 from tuneline.answering.examples import fitting
+from tuneline.answering.prompts import prompt_ids
 from tuneline.files import Clock, Row, bar, check_file, say, write_jsonl
 from tuneline.models.adapter import Adapter, read_adapter
 from tuneline.models.base import Base, read_base
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.lengths import Most, most_new_tokens
 from tuneline.rendering.preamble import Preamble
+from tuneline.running.processes import gathered, launched, rank, world_size
 
 LOGITS = 2**28  # of a batch that is scored: a GiB of float32, however long its rows and large its vocabulary
 
@@ -25,10 +27,23 @@ def predict_options(command: Callable) -> Callable:
         click.option("--batch-size", type=click.IntRange(1), required=True, help="Rows."),
         click.option("--max-new-tokens", type=Most(), required=True, help="Or auto: by the test rows' references."),
         click.option("--constrain/--no-constrain", required=True, help="Hold answers to the schema."),
+        click.option("--processes", type=click.IntRange(1), required=True, help="Among which the rows are divided."),
     ]
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def divided(backend: str, processes: int, module: str) -> bool:
+    """Whether so many processes have done the work of the stage `module`, each of them a share of the rows.
+
+    Raises click.ClickException where the machine has no room for so many, and where one has failed.
+    """
+    count = max(processes, world_size())
+    known = importlib.import_module(f"tuneline.backends.{backend}")
+    if count > 1 and (refused := known.refused_processes("predict.processes", count)):
+        raise click.ClickException(refused)
+    return launched(processes, module, lambda: "no answer is kept")
 
 
 class Predictor:
@@ -84,11 +99,12 @@ class Predictor:
         names = [row.get("where", f"question {number}") for number, row in enumerate(beside, 1)]
         self._check_fit(names, [len(prompt) + 1 for prompt in prompts])
 
-        with bar(label, total=len(prompts)) as done:
+        mine = prompts[rank() :: world_size()]
+        with bar(label, total=len(mine)) as done:
             answers = self.writer.generate(
-                self.model, prompts, max_new_tokens, self.chat.stop_ids, batch_size, self.constrain, done.update
+                self.model, mine, max_new_tokens, self.chat.stop_ids, batch_size, self.constrain, done.update
             )
-        return [self.chat.heard(answer)[1] for answer in answers]
+        return gathered([self.chat.heard(answer)[1] for answer in answers])
 
     def bits(self, rows: Sequence[Row], batch_size: int, label: str) -> list[float]:
         """Of each row that is only text: -log2 of the probability of its tokens, each given all before it, summed.
@@ -103,13 +119,16 @@ class Predictor:
         encoded = [self.chat.backend.encode(begin + row["text"], add_special_tokens=False).ids for row in rows]
         texts = encoded if begin else [[first, *ids] for ids in encoded]
         self._check_fit([f"text {number}" for number in range(1, len(texts) + 1)], [len(ids) - 1 for ids in texts])
-        vocabulary = self.backend.vocabulary(self.model)
+        found = self.score(texts[rank() :: world_size()], batch_size, label)
+        return gathered([round(bits, 4) for bits in found])
 
-        found = [0.0] * len(rows)
-        with bar(label, total=len(rows)) as done:
-            for batch in _batches(texts, batch_size, LOGITS // vocabulary):
+    def score(self, texts: Sequence[list[int]], batch_size: int, label: str) -> list[float]:
+        """The bits of each text's ids but the first, which is given."""
+        found, room = [0.0] * len(texts), LOGITS // self.backend.vocabulary(self.model)
+        with bar(label, total=len(texts)) as done:
+            for batch in batches([len(ids) for ids in texts], batch_size, room):
                 for at, bits in zip(batch, self.writer.score(self.model, [texts[at] for at in batch]), strict=True):
-                    found[at] = round(bits, 4)
+                    found[at] = bits
                 done.update(len(batch))
         return found
 
@@ -122,11 +141,6 @@ class Predictor:
                 )
 
 
-def prompt_ids(chat: Chat, conversation: Sequence[Row], row: Row) -> list[int]:
-    """What the model is given. `row`: what it has beside the conversation, `tools`."""
-    return chat.backend.encode(chat.prompt(conversation, row.get("tools")), add_special_tokens=False).ids
-
-
 def write_answers(
     out: Path,
     predictor: Predictor,
@@ -136,9 +150,9 @@ def write_answers(
     clock: Clock,
     shots: int = 0,
     examples: Sequence[Row] = (),
-) -> None:
+) -> dict[str, float]:
     """`{"id", "answer"}` of each test row, whose last message is the right answer and is not shown; `{"id", "bits"}` of
-    one that is only text. The stage's line ends it.
+    one that is only text. The stage's line ends it; gives what the log of runs is told.
 
     Where `shots` are asked for, of `examples`, also `"shots"`, what is answered after so many of them, and
     `"examples"`, how many there were room for. Raises click.ClickException where there is no row, and
@@ -165,9 +179,11 @@ def write_answers(
             say(f"{clock.name}: {len(texts)} rows are only text, before which no example stands")
         found = predictor.bits(texts, batch_size, label)
         said |= {row["id"]: {"bits": bits} for row, bits in zip(texts, found, strict=True)}
-    write_jsonl(out, ({"id": row["id"], **said[row["id"]]} for row in rows))
-    answered = len(rows) + len(again)
-    clock.tell(f"{len(rows):,} test rows", f"{answered / (time.monotonic() - began):,.1f} answers a second")
+    figures = {"rows": len(rows), "answers_per_second": (len(rows) + len(again)) / (time.monotonic() - began)}
+    if rank() == 0:
+        write_jsonl(out, ({"id": row["id"], **said[row["id"]]} for row in rows))
+        clock.tell(f"{len(rows):,} test rows", f"{figures['answers_per_second']:,.1f} answers a second")
+    return figures | {"processes": world_size()}
 
 
 def answer_after(
@@ -209,8 +225,9 @@ def read_siblings(folders: Sequence[Path]) -> Adapter:
 def adapter_preamble(folder: Path) -> Preamble:
     try:
         system = (folder / "system.md").read_text("utf-8").strip()
-    except ValueError as error:
-        raise click.ClickException(f"{folder}/system.md: {error}; make the adapter again with `make repro`") from None
+    except (OSError, ValueError) as error:
+        wrong = getattr(error, "strerror", None) or error
+        raise click.ClickException(f"{folder}/system.md: {wrong}; make the adapter again with `make repro`") from None
     return Preamble(system, read_adapter(folder).prefix)
 
 
@@ -251,13 +268,12 @@ def check_questions(chat: Chat, asked: Sequence[Row]) -> None:
             )
 
 
-def _batches(texts: Sequence[Sequence[int]], size: int, most: int) -> Iterator[list[int]]:
-    """The places of the texts, the shortest first: at most `size` at a time, and `most` tokens with their padding."""
-    batch: list[int] = []
-    for at in sorted(range(len(texts)), key=lambda at: (len(texts[at]), at)):
-        if batch and (len(batch) == size or (len(batch) + 1) * len(texts[at]) > most):
-            yield batch
-            batch = []
-        batch.append(at)
-    if batch:
-        yield batch
+def batches(lengths: Sequence[int], size: int, room: int) -> Iterator[list[int]]:
+    """Places of texts, the longest first, so that one for which memory does not suffice is met at once: at most `size`
+    at a time, and `room` tokens with their padding, or one.
+    """
+    order = sorted(range(len(lengths)), key=lambda at: (-lengths[at], at))
+    while order:
+        count = min(size, max(1, room // lengths[order[0]]))
+        yield order[:count]
+        order = order[count:]

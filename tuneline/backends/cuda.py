@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from tuneline.models.adapter import WEIGHTS, fitting
 from tuneline.models.base import Base
+from tuneline.running.processes import local_size, world_size
 
 # Read when torch loads. On a CPU that has other work too, threads that wait by spinning without an
 # end made a training step ten times slower (two cores, one of them busy); a short spin costs nothing.
@@ -95,6 +96,16 @@ def answering_precision(trained: str) -> str:
 def local_rank() -> int:
     """Which of this machine's processes this is, as torchrun tells it."""
     return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def refused_processes(knob: str, count: int) -> str | None:
+    """Why this machine has no room for so many: with cards, each wants one."""
+    import torch
+
+    here, cards = max(local_size(), count // world_size()), torch.cuda.device_count()
+    if 0 < cards < here:
+        return f"{knob}: {here} processes want as many cards, and this machine has {cards}; write {cards}"
+    return None
 
 
 def model_class(base: Base) -> Any:

@@ -53,6 +53,10 @@ def answering_precision(trained: str) -> str:
     return "float32" if mx.default_device() == mx.cpu else computed_precision(trained)
 
 
+def refused_processes(knob: str, count: int) -> str | None:
+    return f"{knob} {count}: mlx works in one; write 1" if count > 1 else None
+
+
 def mlx_config(folder: Path) -> dict[str, Any]:
     """config.json with the rotary base and scaling, and which layers see a window, also where mlx-lm looks for them.
 

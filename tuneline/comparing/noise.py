@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from tuneline.comparing.figures import NOISE, TUNED, flat
-from tuneline.comparing.sides import Side, commit_of
+from tuneline.comparing.sides import Side, check_repository, commit_of
 from tuneline.files import write_json
 from tuneline.measuring.bootstrap import LEVEL
 
@@ -23,8 +23,10 @@ def measure_noise(root: Path, adapter: str, seeds: int) -> dict[str, Any]:
     """Trains an adapter of params.yaml with as many seeds, and writes what `floors` says of them beside its figures.
 
     Each is an experiment of DVC, which keeps what has run: killed and started again, none is trained twice.
-    Raises click.ClickException where params.yaml has no such adapter, or a run fails.
+    Raises click.ClickException where params.yaml has no such adapter, git has no commit, or a run fails.
     """
+    check_repository(root)
+    commit_of(root, "HEAD")  # that experiments are made of
     params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
     if adapter not in params["adapters"]:
         raise click.ClickException(f"params.yaml has no adapter {adapter}; it has {', '.join(params['adapters'])}")

@@ -128,9 +128,13 @@ def open_sides(root: Path, base: str, other: str | None) -> tuple[Side, Side]:
 
     Raises click.ClickException where there is no repository, or a name is no commit of it.
     """
+    check_repository(root)
+    return Side(root, commit_of(root, base)), Side(root, other and commit_of(root, other))
+
+
+def check_repository(root: Path) -> None:
     if git(root, "rev-parse", "--show-toplevel") is None:
         raise click.ClickException(f"{root} is no git repository; a comparison needs one")
-    return Side(root, commit_of(root, base)), Side(root, other and commit_of(root, other))
 
 
 def commit_of(root: Path, name: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneline.feedback.store import ACCEPTED, NEW, Store
+from tuneline.files import printable
 
 GOOD = "good"
 Z = 1.959964  # of the normal distribution, 95 % two-sided
@@ -61,7 +62,7 @@ def measure(store: Store, task: str | None = None) -> dict[str, Any]:
             waiting += 1
             continue
         said = language if isinstance(language, str) else "unknown"
-        passed.append(Passed(sample.task, _printable(said), _printable(kind), sample.state == ACCEPTED))
+        passed.append(Passed(sample.task, printable(said), printable(kind), sample.state == ACCEPTED))
 
     def by(name: str, of: Callable[[list[Passed]], Any]) -> dict[str, Any]:
         values = sorted({getattr(one, name) for one in passed}, key=lambda value: (value != GOOD, value))
@@ -73,11 +74,6 @@ def measure(store: Store, task: str | None = None) -> dict[str, Any]:
         "by_language": by("language", figures),
         "accepted_by_kind": by("kind", lambda some: share(sum(one.accepted for one in some), len(some))),
     }
-
-
-def _printable(text: str) -> str:
-    """Half a surrogate pair can be neither printed nor written, and a control sign is for the terminal."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 
 def show(measured: dict[str, Any]) -> None:

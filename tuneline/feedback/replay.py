@@ -19,7 +19,7 @@ import click
 from tuneline.feedback.gate import GOOD
 from tuneline.feedback.store import Sample
 from tuneline.given import each_line
-from tuneline.sentences import sentences
+from tuneline.language.sentences import sentences
 
 SOURCES = ("traffic_en.jsonl", "traffic_fr.jsonl")
 TASK, MODEL = "summarization", "replayed"

@@ -17,9 +17,9 @@ import yaml
 
 from tuneline.generating import grammar
 from tuneline.generating.grammar import Draw
+from tuneline.language.words import unaccented
 from tuneline.recipe.own import has_door, open_door
 from tuneline.teaching.request import Request
-from tuneline.words import unaccented
 
 DRAWS = 50  # tries to find a row that the same call does not hold yet
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import click
 
-from tuneline.answering.predictor import LOGITS, Predictor, adapter_preamble, open_adapter
-from tuneline.files import Row, bar
+from tuneline.answering.predictor import Predictor, adapter_preamble, open_adapter
+from tuneline.files import Row
 from tuneline.losses.table import SIDES
 from tuneline.measuring.kinds import open_measures
 from tuneline.measuring.label_answers import LabelMeasures
@@ -42,25 +42,11 @@ def row_losses(predictor: Predictor, rows: Sequence[Sequence[Span]], size: int, 
     """
     texts = [(at, span.ids, 1) for at, spans in enumerate(rows) for span in spans]
     texts += [(at, span.ids[: span.given], -1) for at, spans in enumerate(rows) for span in spans if span.given > 1]
-    room = LOGITS // predictor.backend.vocabulary(predictor.model)
     found = [0.0] * len(rows)
-    with bar(label, total=len(texts)) as done:
-        for batch in batches([len(ids) for _, ids, _ in texts], size, room):
-            told = predictor.writer.score(predictor.model, [texts[at][1] for at in batch])
-            for at, bits in zip(batch, told, strict=True):
-                row, _, sign = texts[at]
-                found[row] += sign * bits * math.log(2)
-            done.update(len(batch))
+    told = predictor.score([ids for _, ids, _ in texts], size, label)
+    for (at, _, sign), bits in zip(texts, told, strict=True):
+        found[at] += sign * bits * math.log(2)
     return found
-
-
-def batches(lengths: Sequence[int], size: int, room: int) -> Iterator[list[int]]:
-    """Places of texts, the longest first: at most `size` at a time, and `room` tokens with their padding."""
-    order = sorted(range(len(lengths)), key=lambda at: (-lengths[at], at))
-    while order:
-        count = min(size, max(1, room // lengths[order[0]]))
-        yield order[:count]
-        order = order[count:]
 
 
 def open_base(folder: Path) -> Predictor:

@@ -8,15 +8,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tuneline.files import Row
+from tuneline.files import Row, printable
 from tuneline.models.adapter import WEIGHTS
 from tuneline.rows import answer, asked
 
 FILE = "losses.json"
 SIDES = ("base", "tuned")
 VALUES = 30  # of a group that a table shows, the commonest
-CONTROLS = {sign: chr(0x2400 + sign) for sign in range(32) if chr(sign) not in "\n\t"}  # their pictures
-CONTROLS |= dict.fromkeys(range(0x7F, 0xA0), "�")
 Key = tuple[str, str, str]  # set, group, value; of a whole set the last two are empty
 
 
@@ -62,11 +60,6 @@ def in_words(row: Row) -> tuple[str, str]:
     place = ":".join(map(str, row.get("source", {}).values())) or row["id"]
     said = answer(row) if "text" in row else f"{asked(row)} → {answer(row)}"
     return place, printable(" ".join(said.split()))
-
-
-def printable(text: str) -> str:
-    """A log's colours in a row, say, are shown; the terminal does not obey them."""
-    return text.translate(CONTROLS)
 
 
 def weights_sha256(folder: Path) -> str:

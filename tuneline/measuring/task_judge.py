@@ -21,9 +21,9 @@ from typing import Any
 
 import click
 
+from tuneline.language.sentences import ends, sentences
 from tuneline.recipe.tasks import SCORES, TASKS, overall_score
 from tuneline.recipe.texts import fill
-from tuneline.sentences import ends, sentences
 from tuneline.teaching.request import Outcome, Request
 
 # Characters of a source: about 6,000 tokens of English, 7,000 of French. With the rubric, an output and the

@@ -11,16 +11,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from tuneline.files import write_json
-from tuneline.models.base import Base
+from tuneline.models.base import Base, told
 
 WEIGHTS = "adapter_model.safetensors"
+FILES = ("adapter_config.json", WEIGHTS)  # of peft, which would look for what is missing on the Hub
 
 
 class Adapter(BaseModel):
@@ -29,20 +30,24 @@ class Adapter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     base: Path
-    quantization: str
-    precision: str = "float32"  # of those from before it was told
-    backend: str
+    quantization: Literal["none", "4bit"]
+    precision: Literal["float32", "bfloat16"] = "float32"  # of those from before it was told
+    backend: Literal["cuda", "mlx"]
     prefix: str
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """Raises click.ClickException when the folder is no adapter of ours."""
+    """Raises click.ClickException when the folder is no adapter of ours, or not a whole one."""
     try:
-        return Adapter.model_validate_json((folder / "adapter.json").read_text("utf-8"))
+        adapter = Adapter.model_validate_json((folder / "adapter.json").read_text("utf-8"))
+        wrong = ", ".join(f"{name} is missing" for name in FILES if not (folder / name).is_file())
+    except ValidationError as error:
+        wrong = f"adapter.json: {told(error)}"
     except (OSError, ValueError) as error:
-        raise click.ClickException(
-            f"{folder} is no trained adapter ({' '.join(str(error).split())}); make it with `make repro`"
-        ) from None
+        wrong = f"adapter.json: {getattr(error, 'strerror', None) or error}"
+    if wrong:
+        raise click.ClickException(f"{folder} is no trained adapter ({wrong}); make it with `make repro`")
+    return adapter
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import click
 
 from tuneline.exporting.commands import export_options, write_and_tell
 from tuneline.feedback.commands import Telling, database_option, opened
+from tuneline.files import printable
 from tuneline.recipe.tasks import TASKS
 from tuneline.retraining.checkout import find_root
 
@@ -147,7 +148,7 @@ def forget(
 def show_samples(samples: "list[Stored]", most: int = 20) -> None:
     for one in samples[:most]:
         place = f" {one.accepted}" if one.accepted else ""
-        said = "".join(sign if sign.isprintable() else " " for sign in one.input[:60])
+        said = printable(" ".join(one.input[:60].split()))
         click.echo(f"{one.key[:12]} {one.task} {one.state}{place}: {said}")
     if len(samples) > most:
         click.echo(f"and {len(samples) - most} more")

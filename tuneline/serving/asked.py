@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import click
 from pydantic import BaseModel, ConfigDict, Field
 
-from tuneline.answering.predictor import check_questions, prompt_ids
+from tuneline.answering.predictor import check_questions
+from tuneline.answering.prompts import prompt_ids
 from tuneline.files import Row
 from tuneline.recipe.forms import read_question
 from tuneline.rows import BadRow

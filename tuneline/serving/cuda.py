@@ -1,17 +1,16 @@
 """What a server needs of transformers and peft: adapters that take turns on one base, and rows that come and go."""
 
 import json
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Cache, DynamicCache
 
-from tuneline.answering.cuda import Batch, keeps_plain_cache, whole_batch
+from tuneline.answering import batch
+from tuneline.answering.batch import Batch, Opening, keeps_plain_cache
+from tuneline.answering.cuda import whole_batch
 from tuneline.backends.cuda import load_adapter, merges, switch_adapter
 
 
@@ -64,56 +63,13 @@ def _copies(model: Any, folders: Sequence[Path]) -> list[tuple[Any, torch.Tensor
     return found
 
 
-def open_batch(model: Any, size: int, stop: list[int], opening: "Opening | None") -> Any:
-    return Continued(model, size, opening) if opening else WholeBatch(model, stop)
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What all prompts of a model begin with. `ids`: (tokens,); `layers`: keys, values, (1, heads, tokens, width)."""
-
-    ids: torch.Tensor
-    layers: list[tuple[torch.Tensor, torch.Tensor]]
-
-
-@torch.inference_mode()
 def read_opening(model: Any, ids: list[int]) -> Opening | None:
     """None of a model that keeps more of a row than keys and values."""
-    if not keeps_plain_cache(model):
-        return None
-    read, cache = torch.tensor([ids], device=model.device), DynamicCache()
-    model(input_ids=read, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return Opening(read[0], [(layer.keys, layer.values) for layer in cache.layers])
+    return batch.read_opening(model, ids) if keeps_plain_cache(model) else None
 
 
-class Continued(Batch):
-    """A Batch that reads of each prompt only what comes after its opening, which has been read once for all."""
-
-    def __init__(self, model: Any, size: int, opening: Opening) -> None:
-        super().__init__(model, size)
-        self.opening = opening
-        self.window = getattr(model.config.get_text_config(), "sliding_window", None) or math.inf
-
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """Of prompts, which are filled up at their beginning, the keys and values come out as if all had been read."""
-        count, width = ids.shape
-        begun = len(self.opening.ids)
-        gaps = (mask == 0).sum(1, keepdim=True)
-        # A window over columns would reach less far, with those of the gap in it.
-        if cache.layers or width > self.window or width - int(gaps.max()) <= begun:
-            return super()._forward(ids, mask, positions, cache)
-        at = torch.arange(width, device=ids.device)
-        if not torch.equal(ids.gather(1, gaps + at[:begun]), self.opening.ids.expand(count, begun)):
-            return super()._forward(ids, mask, positions, cache)
-        for layer, states in enumerate(self.opening.layers):
-            cache.update(*(one.expand(count, -1, -1, -1) for one in states), layer)
-        seen = ((at < begun) | (at >= gaps + begun)).to(mask.dtype)  # now the gap is after the opening
-        logits = super()._forward(ids[:, begun:], seen, positions[:, begun:], cache)
-        order = torch.where(at < gaps + begun, (at - gaps).clamp(min=0), at)[:, None, :, None]
-        for layer in cache.layers:
-            layer.keys = layer.keys.gather(2, order.expand_as(layer.keys))
-            layer.values = layer.values.gather(2, order.expand_as(layer.values))
-        return logits
+def open_batch(model: Any, size: int, stop: list[int], opening: Opening | None) -> Any:
+    return Batch(model, size, opening) if opening else WholeBatch(model, stop)
 
 
 class WholeBatch:

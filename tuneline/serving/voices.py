@@ -4,14 +4,14 @@ import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tuneline.answering.constraint import Grammars
-from tuneline.answering.predictor import Predictor, adapter_preamble, prompt_ids, read_siblings
+from tuneline.answering.predictor import Predictor, adapter_preamble, read_siblings
+from tuneline.answering.prompts import common_ids, prompt_ids
 from tuneline.models.adapter import read_adapter
 from tuneline.models.base import read_base
 from tuneline.rendering.chat import Chat
@@ -74,16 +74,15 @@ class Voices:
     def open_batch(self, size: int) -> Any:
         """Of the model that answers now."""
         if self.used not in self.openings:
-            ids = _common_ids(self.named[self.used].chat)
+            ids = opening_ids(self.named[self.used].chat)
             self.openings[self.used] = self.writer.read_opening(self.adapters.model, ids)
         return self.writer.open_batch(self.adapters.model, size, self.stop_ids, self.openings[self.used])
 
 
-def _common_ids(chat: Chat) -> list[int]:
+def opening_ids(chat: Chat) -> list[int]:
     """What the prompts of two questions have in common at their beginning, one id at least."""
-    first, second = (prompt_ids(chat, [{"role": "user", "content": text}], {}) for text in ("a", "1"))
-    same = takewhile(lambda both: both[0] == both[1], zip(first, second, strict=False))
-    return [one for one, _ in same] or first[:1]
+    prompts = [prompt_ids(chat, [{"role": "user", "content": text}], {}) for text in ("a", "1")]
+    return common_ids(prompts) or prompts[0][:1]
 
 
 def _check_precision(backend: str, folders: list[Path]) -> None:

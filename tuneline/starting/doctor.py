@@ -11,8 +11,7 @@ from typing import Any
 
 import click
 
-from tuneline.files import Row, read_jsonl, read_rows
-from tuneline.losses.table import printable
+from tuneline.files import Row, printable, read_jsonl, read_rows
 from tuneline.models.base import read_base
 from tuneline.pipeline import stage_commands
 from tuneline.recipe.settings import read_recipe

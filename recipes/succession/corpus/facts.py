@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from text_to_num import text2num
 
-from tuneline.words import MONTHS, NUMBERS, unaccented
+from tuneline.language.words import MONTHS, NUMBERS, unaccented
 
 from ..records.schema import Master, Record, flatten, path_of, read_day
 

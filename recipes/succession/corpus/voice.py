@@ -4,7 +4,7 @@ import random
 import re
 from datetime import date
 
-from tuneline.words import MONTHS
+from tuneline.language.words import MONTHS
 
 from ..records.reading import get
 from ..records.schema import Master, Record

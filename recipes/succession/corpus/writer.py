@@ -9,7 +9,7 @@ import random
 import re
 from typing import Any
 
-from tuneline.words import MONTHS
+from tuneline.language.words import MONTHS
 
 from ..records.reading import get
 from ..records.schema import Master, Record, path_of

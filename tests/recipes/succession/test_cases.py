@@ -20,8 +20,8 @@ from recipes.succession.specs.prompts_python import read_python
 from recipes.succession.specs.prompts_typescript import read_typescript
 from tests.conftest import ROOT
 from tuneline.files import read_jsonl
+from tuneline.language.words import MONTHS
 from tuneline.recipe.toon import decode, encode
-from tuneline.words import MONTHS
 
 RECIPE = ROOT / "recipes/succession"
 PROJECT = RECIPE / "source/project"

@@ -35,32 +35,42 @@ def alone(model: Any, prompt: list[int], most: int, stop: list[int]) -> list[int
     return ids[len(prompt) :]
 
 
-def test_rows_that_share_a_batch_get_the_answers_that_each_gets_alone(base: Path) -> None:
+@pytest.mark.parametrize("opening", [[], [5, 9, 6, 8]])
+def test_rows_that_share_a_batch_get_the_answers_that_each_gets_alone(opening: list[int], base: Path) -> None:
+    """What all begin with is read once, and makes no difference to an answer."""
     from tuneline.answering.cuda import generate
     from tuneline.backends.cuda import load_model
 
     model = load_model(read_base(base), "none", "float32")
     assert keeps_plain_cache(model)
-    free = [alone(model, prompt, 12, []) for prompt in PROMPTS]
+    prompts, read = [opening + prompt for prompt in PROMPTS], []
+    free = [alone(model, prompt, 12, []) for prompt in prompts]
     stop = sorted({free[1][4], free[4][0], free[6][9]})  # so that rows end early, one at once
-    wanted = [alone(model, prompt, 12, stop) for prompt in PROMPTS]
+    wanted = [alone(model, prompt, 12, stop) for prompt in prompts]
     assert len({len(answer) for answer in wanted}) > 1
     for size in (1, 3, 4, 64):
         counted: list[int] = []
-        assert generate(model, PROMPTS, 12, stop, size, None, counted.append) == wanted
+        assert generate(model, prompts, 12, stop, size, None, counted.append) == wanted
         assert sum(counted) == len(PROMPTS)
+    with model.register_forward_pre_hook(
+        lambda _, __, given: read.append(given["input_ids"].shape[1]), with_kwargs=True
+    ):
+        generate(model, prompts[:3], 1, stop, 3, None, int)
+    windows = getattr(model.config.get_text_config(), "sliding_window", None) or 99
+    assert read == [width for width in (len(opening), 9) if width] if windows > 13 else [len(opening), 13]
 
 
 def test_a_long_run_outgrows_its_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More columns than the buffers begin with, and rows that come in late."""
-    from tuneline.answering import cuda
+    from tuneline.answering import batch
+    from tuneline.answering.cuda import generate
     from tuneline.backends.cuda import load_model
 
-    monkeypatch.setattr(cuda, "COLUMNS", 5)
+    monkeypatch.setattr(batch, "COLUMNS", 5)
     model = load_model(read_base(write_class_base(tmp_path / "base", "llama", initializer_range=0.3)), "none")
     wanted = [alone(model, prompt, 30, STOP) for prompt in PROMPTS]
     for size in (2, 5):
-        assert cuda.generate(model, PROMPTS, 30, STOP, size, None, int) == wanted
+        assert generate(model, PROMPTS, 30, STOP, size, None, int) == wanted
 
 
 def test_a_model_that_keeps_more_of_a_row_is_asked_in_whole_batches(base: Path) -> None:

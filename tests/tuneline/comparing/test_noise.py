@@ -29,6 +29,16 @@ def test_a_floor_is_that_of_the_difference_of_two_trainings() -> None:
     assert floors({"a": [1.0, 2.0, 3.0], "b": [0.5, 0.5, 0.5]}) == {"a": pytest.approx(6.0849, abs=1e-4), "b": 0.0}
 
 
+def test_without_a_commit_there_is_no_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text("adapters: {mine: {}}\nfit: {seed: 2}\n")
+    monkeypatch.chdir(tmp_path)
+    for wrong in ("is no git repository", "has no commit yet"):
+        done = CliRunner().invoke(noise, ["mine", "--seeds", "2"])
+        assert (done.exit_code, done.output.count("\n")) == (1, 1)
+        assert wrong in done.output
+        Project(tmp_path).run("git", "init", "-q")
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     from dvc.repo import Repo

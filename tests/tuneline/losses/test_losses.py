@@ -15,7 +15,7 @@ from tests.small_adapter import write_small_adapter
 from tests.small_base import write_small_base
 from tuneline.answering.predictor import open_adapter
 from tuneline.files import Row, read_rows
-from tuneline.losses.measure import batches, groups_of, measure_losses, open_base, trained_spans
+from tuneline.losses.measure import groups_of, measure_losses, open_base, trained_spans
 from tuneline.losses.table import FILE, VALUES, by_group, hardest, in_order, in_words, per_token
 from tuneline.measuring.kinds import open_measures
 from tuneline.measuring.label_answers import LabelMeasures
@@ -49,12 +49,6 @@ def test_what_is_trained_is_found(trained: list[int], spans: list[tuple[int, int
     ids = list(range(5, 5 + len(trained)))
     found = trained_spans(Tokens(ids, [one if yes else IGNORED for one, yes in zip(ids, trained, strict=True)]))
     assert [(len(span.ids), span.given) for span in found] == spans
-
-
-def test_batches_are_within_size_and_room() -> None:
-    assert list(batches([3, 9, 4, 1], size=2, room=10)) == [[1], [2, 0], [3]]
-    assert list(batches([30], size=2, room=10)) == [[0]], "one that is larger than the room goes alone"
-    assert list(batches([], size=2, room=10)) == []
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.servers.scripted_server import scripted
 from tests.teaching import asking
+from tuneline.language.sentences import sentences
 from tuneline.measuring.task_judge import Judgement, divide, read, requests
 from tuneline.recipe.tasks import SCORES, overall_score
-from tuneline.sentences import sentences
 from tuneline.teaching.request import Outcome
 from tuneline.teaching.teacher import Teacher
 

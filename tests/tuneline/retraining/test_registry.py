@@ -43,6 +43,7 @@ def finished_run(project: Project, run: str, mean: float, previous: str | None) 
     inside = Project(checkout)
     adapter = {"base": "models/tiny", "quantization": "none", "backend": "cuda", "prefix": run}
     write_json(checkout / "adapters" / NAME / "adapter.json", adapter)
+    write_json(checkout / "adapters" / NAME / "adapter_config.json", {})
     (checkout / "adapters" / NAME / "adapter_model.safetensors").write_text(run)
     with Repo(str(checkout)) as repo:
         repo.add(str(checkout / "adapters" / NAME))

@@ -11,7 +11,8 @@ import pytest
 
 from tests.servers.answer_server import serving, write_adapters
 from tests.servers.instruction_server import Api
-from tuneline.answering.predictor import open_adapter, prompt_ids
+from tuneline.answering.predictor import open_adapter
+from tuneline.answering.prompts import prompt_ids
 from tuneline.serving.voices import Voices
 
 QUESTIONS = ["a", "what is it?", "é 🎉 " * 9, "one two three"]
@@ -74,7 +75,7 @@ def test_turns_leave_no_rounding_error_in_the_base(tmp_path: Path) -> None:
 def test_what_prompts_begin_with_is_read_once(tmp_path: Path, kind: str) -> None:
     """And an answer is as if it were read each time; of a prompt that begins otherwise, or is longer than the window
     of a layer, it is."""
-    from tuneline.answering.cuda import Batch
+    from tuneline.answering.batch import Batch
 
     folders = write_adapters(tmp_path, kind=kind)
     voices = Voices(folders, tmp_path)
@@ -109,7 +110,7 @@ def test_what_prompts_begin_with_is_read_once(tmp_path: Path, kind: str) -> None
         assert read == [one - (opening if kind == "llama" else 0) for one in longest]  # gemma3 has windows of 16
         other = [[*asked[0][:2], *asked[0]], asked[1]]
         assert said(voices.open_batch(8), other) == said(Batch(model, 8), other)
-    assert voices.openings["json"].ids.tolist() != voices.openings["text"].ids.tolist()
+    assert voices.openings["json"].ids != voices.openings["text"].ids
 
 
 def test_a_model_of_whole_batches_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from tests.conftest import ENVIRONMENT
 from tests.servers.answer_server import SCHEMA, copy_adapter, serving, write_adapters
 from tests.servers.instruction_server import Api
 from tests.teaching import pay, settings
-from tuneline.answering.predictor import Predictor, open_adapter, prompt_ids
+from tuneline.answering.predictor import Predictor, open_adapter
+from tuneline.answering.prompts import prompt_ids
 from tuneline.cli import main
 from tuneline.models.base import read_base
 from tuneline.rendering.preamble import Preamble

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.small_base import write_class_base, write_small_base
-from tuneline.estimate import Load, Shapes, choose, in_words, layer, memory, needs, read_shapes, ways_to_fit
 from tuneline.models.base import read_base
+from tuneline.training.estimate import Load, Shapes, choose, in_words, layer, memory, needs, read_shapes, ways_to_fit
 
 PATTERN = r".*layers\.\d+\.(self_attn\.(q|k|v|o)|mlp\.(gate|up|down))_proj"
 GIB = 2**30

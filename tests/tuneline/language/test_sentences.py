@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuneline.sentences import ends, is_ended, sentences
+from tuneline.language.sentences import ends, is_ended, sentences
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 The shapes are those of the safetensors files' headers, the rest is in config.json. Every figure is in bytes; a GB is
 1e9 of them. What a layer keeps for its gradients was counted on the tensors that autograd saves (torch 2.13,
-transformers 5.23, peft 0.21, with autocast), in tests/tuneline/test_estimate.py once more.
+transformers 5.23, peft 0.21, with autocast), in tests/tuneline/training/test_estimate.py once more.
 """
 
 import json

@@ -11,13 +11,13 @@ import psutil
 import pytest
 
 from tests.conftest import ENVIRONMENT, ROOT
-from tuneline.processes import is_part, launch, local_size, rank, world_size
+from tuneline.running.processes import is_part, launch, local_size, rank, world_size
 
 MEMBER = """
 import os, sys, time
 from pathlib import Path
 import click
-from tuneline.processes import part, rank, world_size
+from tuneline.running.processes import part, rank, world_size
 
 folder, what = Path(sys.argv[1]), sys.argv[2]
 with part():
@@ -60,7 +60,7 @@ def test_each_member_knows_its_rank_and_the_first_alone_speaks(folder: Path, cap
     [
         ("refuse", "no row is left"),
         ("all refuse", "no row is left"),
-        ("break", "process 1 of the training failed with 1 (KeyError: 'a bug'), and the others with it; kept"),
+        ("break", "process 1 failed with 1 (KeyError: 'a bug'), and the others with it; kept"),
     ],
 )
 def test_one_that_fails_ends_all_with_its_reason(
@@ -75,7 +75,9 @@ def test_one_that_fails_ends_all_with_its_reason(
 
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGTERM, "ended by SIGTERM; kept"), (signal.SIGKILL, "")])
 def test_none_outlives_its_launcher(number: signal.Signals, said: str, folder: Path) -> None:
-    code = f"from tuneline.processes import launch; launch(2, 'member', [{str(folder)!r}, 'wait'], lambda: 'kept')"
+    code = (
+        f"from tuneline.running.processes import launch; launch(2, 'member', [{str(folder)!r}, 'wait'], lambda: 'kept')"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         env=ENVIRONMENT | {"PYTHONPATH": f"{folder}:{ROOT}"},

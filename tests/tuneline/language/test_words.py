@@ -4,7 +4,7 @@ import calendar
 
 import pytest
 
-from tuneline.words import MONTHS, NUMBERS, SCALES, WEEKDAYS, unaccented
+from tuneline.language.words import MONTHS, NUMBERS, SCALES, WEEKDAYS, unaccented
 
 
 def test_the_english_calendar_is_pythons() -> None:

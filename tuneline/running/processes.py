@@ -1,4 +1,4 @@
-"""One training in several processes: torch's launcher of them on this machine, and what each knows of itself.
+"""A stage in several processes: torch's launcher of them on this machine, and what each knows of itself.
 
 A stage that torchrun or accelerate launch has started, on one machine or on several, is one of theirs. The process of
 rank 0 alone speaks and writes.
@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import click
 OURS = "tuneline"  # the launcher's name for a run that `launch` has started
 ENVIRONMENT = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR"}  # what launchers tell their processes
 LOST = re.compile("gloo|NCCL|DistBackendError|DistNetworkError|DistStoreError|closed by peer|reset by peer", re.I)
+LONGEST = timedelta(days=7)  # that one process may be done before another; torch would end it after half an hour
 PATIENCE = 10  # seconds that a process waits for the launcher's word of another one that has ended
 
 
@@ -46,6 +48,25 @@ def rank() -> int:
 def is_sharded() -> bool:
     """Whether accelerate launch was told to divide the weights too (FSDP). Among CPUs it does not."""
     return is_part() and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+
+
+def launched(count: int, module: str, kept: Callable[[], str]) -> bool:
+    """Whether `count` others have done the work of the stage that runs, by its own command line; see `launch`.
+
+    Not of one that a launcher has started itself.
+    """
+    if count == 1 or is_part():
+        return False
+    launch(count, module, own_words(), kept)
+    return True
+
+
+def own_words() -> list[str]:
+    """The command line of the stage that runs, after its name."""
+    context = click.get_current_context()
+    given = [(option, context.params[option.name]) for option in context.command.params]
+    flags = [(option.opts if value else option.secondary_opts)[:1] for option, value in given if option.is_flag]
+    return sum(flags, [word for option, value in given if not option.is_flag for word in (option.opts[0], str(value))])
 
 
 def launch(count: int, module: str, words: list[str], kept: Callable[[], str]) -> None:
@@ -103,7 +124,23 @@ def reason(error: Any, logs: Path, kept: Callable[[], str]) -> str:
     how = f"was ended by {failure.signal_name()}" if failure.exitcode < 0 else f"failed with {failure.exitcode}"
     said = [line for path in logs.rglob(f"{first}/stderr.log") for line in path.read_text("utf-8").splitlines()]
     last = next((f" ({line.strip()[:300]})" for line in reversed(said) if line.strip()), "")
-    return f"process {first} of the training {how}{last}, and the others with it; {kept()}"
+    return f"process {first} {how}{last}, and the others with it; {kept()}"
+
+
+def gathered(mine: list[Any]) -> list[Any]:
+    """Each process has every so-manieth of a list, from its rank on; each gets the whole."""
+    if world_size() == 1:
+        return mine
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        distributed.init_process_group("gloo", timeout=LONGEST)
+    parts: list[Any] = [None] * world_size()
+    distributed.all_gather_object(parts, mine)
+    whole: list[Any] = [None] * sum(map(len, parts))
+    for at, part in enumerate(parts):
+        whole[at :: world_size()] = part
+    return whole
 
 
 @contextlib.contextmanager
@@ -130,7 +167,7 @@ def part() -> Iterator[None]:
         if not LOST.search(f"{type(error).__name__} {error}"):
             raise
         time.sleep(PATIENCE)
-        raise click.ClickException("another process of the training has ended") from None
+        raise click.ClickException("another process has ended") from None
     leave()
 
 
