@@ -140,10 +140,10 @@ class Batch:
         for room in self.rooms:
             room.first = room.end - max(self.lengths)
         self.lengths = [length + 1 for length in self.lengths]
-        mask = self._mask(max(self.lengths), self.lengths)
-        positions = self._tensor([[length - 1] for length in self.lengths])
+        lengths = self._tensor(self.lengths)[:, None]
+        mask = _mask(max(self.lengths), lengths)
         ids = self._tensor([[token] for token in self.tokens])
-        logits = self._forward(ids, mask, positions, Cache(layers=self.rooms))
+        logits = self._forward(ids, mask, lengths - 1, Cache(layers=self.rooms))
         for matcher, token in zip(self.matchers, self.tokens, strict=True):
             if matcher and not matcher.is_stopped():
                 matcher.consume_token(token)
@@ -166,20 +166,20 @@ class Batch:
 
     def _read(self, prompts: list[list[int]]) -> tuple[torch.Tensor, DynamicCache]:
         """The logits after each prompt, and the keys and values of all, filled up at their beginning."""
-        cache, lengths = DynamicCache(), [len(prompt) for prompt in prompts]
-        width = max(lengths)
+        cache, width = DynamicCache(), max(map(len, prompts))
         ids = self._tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
-        positions = self._tensor([[0] * (width - length) + list(range(length)) for length in lengths])
+        lengths = self._tensor([[len(prompt)] for prompt in prompts])
+        gaps, at = width - lengths, torch.arange(width, device=ids.device)
+        positions = (at - gaps).clamp(min=0)
         # A window over columns would reach less far, with those of the gap in it.
         if width > self.window or not self.opening or not all(map(self.opening.begins, prompts)):
-            return self._forward(ids, self._mask(width, lengths), positions, cache), cache
-        begun, at = len(self.opening.ids), torch.arange(width, device=ids.device)
-        gaps = self._tensor([[width - length] for length in lengths])
+            return self._forward(ids, _mask(width, lengths), positions, cache), cache
+        begun = len(self.opening.ids)
         for layer, states in enumerate(self.opening.layers):
             cache.update(*(one.expand(len(prompts), -1, -1, -1) for one in states), layer)
         seen = ((at < begun) | (at >= gaps + begun)).long()  # now the gap is after the opening
         logits = self._forward(ids[:, begun:], seen, positions[:, begun:], cache)
-        order = torch.where(at < gaps + begun, (at - gaps).clamp(min=0), at)[:, None, :, None]
+        order = torch.where(at < gaps + begun, positions, at)[:, None, :, None]
         for layer in cache.layers:
             layer.keys = layer.keys.gather(2, order.expand_as(layer.keys))
             layer.values = layer.values.gather(2, order.expand_as(layer.values))
@@ -193,11 +193,13 @@ class Batch:
         )  # fmt: skip
         return out.logits[:, -1]
 
-    def _mask(self, width: int, lengths: list[int]) -> torch.Tensor:
-        return self._tensor([[0] * (width - length) + [1] * length for length in lengths])
-
-    def _tensor(self, values: list[list[int]]) -> torch.Tensor:
+    def _tensor(self, values: list) -> torch.Tensor:
         return torch.tensor(values, device=self.model.device)
+
+
+def _mask(width: int, lengths: torch.Tensor) -> torch.Tensor:
+    """Of rows that are filled up at their beginning. `lengths`: (rows, 1)."""
+    return (torch.arange(width, device=lengths.device) >= width - lengths).long()
 
 
 def _choose(logits: torch.Tensor, matchers: list[Any]) -> list[int]:
