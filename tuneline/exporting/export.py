@@ -261,6 +261,8 @@ def _texts(source: Source) -> Iterator[str]:
 def _mlx(source: Source, wish: Wish, out: Path) -> Made:
     from tuneline.exporting.mlx import BASE, write_mlx
 
+    if not util.find_spec("mlx_lm"):
+        raise click.ClickException("mlx-lm is not installed: `make .venv/mlx` brings it")
     write_mlx(source.folder, source.base, out)
     write_tokenizer(source.chat, source.base, out / BASE)
     generation_config(source.chat, source.most).save_pretrained(out / BASE)  # mlx-lm reads there what ends an answer

@@ -502,6 +502,14 @@ def test_a_converter_that_is_not_there_is_named(inside: Path, tmp_path: Path) ->
     assert ".venv/export" in said and not (tmp_path / "out").exists()
 
 
+def test_mlx_lm_that_is_not_there_is_named(inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mlx", "mlx_lm"):
+        monkeypatch.setitem(sys.modules, name, None)  # Python then has no such module
+    said = run("dock", "--to", "mlx", "--out", tmp_path / "out", fails=True)
+    assert "mlx-lm is not installed: `make .venv/mlx` brings it" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_form_is_a_choice() -> None:
     from tuneline.exporting.export import FORMS, WRITERS
 
