@@ -61,7 +61,7 @@ first: .venv/repro ## the same for the first adapter of params.yaml alone: a fir
 	@tuneline repro --first $(if $(V),--verbose)
 
 test: export PYTHONDONTWRITEBYTECODE :=# hundreds of processes would each compile the project
-test: .venv/test ## lint and all tests
+test: .venv/test ## lint and the tests, without the long ones of soak
 	ruff check .
 	ruff format --check .
 	lint-imports --no-cache
