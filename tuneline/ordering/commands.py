@@ -83,7 +83,7 @@ def serve(host: str, port: int, recipe: Path, state: Path, **knobs: Any) -> None
 @recipe_option
 @click.option("--url", default="http://127.0.0.1:8765", show_default=True)
 @click.option("--n", "writers", type=click.IntRange(1, 256), default=4, show_default=True, help="Writers at a time.")
-@click.option("--cases", type=click.IntRange(1), help="Accepted cases after which they stop; all that are wanted.")
+@click.option("--cases", type=click.IntRange(1), help="Accepted cases after which they stop; else all that are wanted.")
 @click.option(
     "--teacher",
     type=click.Choice(["offline", "params"]),
