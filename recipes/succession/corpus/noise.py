@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 OPEN, CLOSE = "\ue000", "\ue001"  # around what no fault may touch
 KEPT = re.compile(f"{OPEN}[^{CLOSE}]*{CLOSE}")
-WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+WORD = re.compile(r"-?[^\W\d_]+(?:'[^\W\d_]+)?")  # « -on » of « tient-on » has none of the faults of « on »
 INTENSITY = {
     "propre": 0.0,
     "ambigu": 0.0,
@@ -27,9 +27,8 @@ ABBREVIATIONS = {
     "quand": "qd", "toujours": "tjs", "donc": "dc", "pour": "pr", "dans": "ds", "beaucoup": "bcp", "décédé": "dcd",
     "décédée": "dcd", "même": "mm", "bonjour": "bjr", "avec": "ac", "jamais": "jms", "problème": "pb", "tout": "tt",
     "parce": "pcq", "quelqu'un": "qqn", "rendez": "rdv", "maintenant": "mtn", "nous": "ns", "vous": "vs",
-    "appartement": "appart", "après": "ap", "comme": "cô", "mariage": "mariage", "plus": "+",
+    "appartement": "appart", "après": "ap", "plus": "+",
 }  # fmt: skip
-ABBREVIATIONS.pop("comme"), ABBREVIATIONS.pop("mariage")
 ACCENTS = str.maketrans("éèêëàâîïôûùüçÉÈÀÇ", "eeeeaaiiouuucEEAC")
 
 

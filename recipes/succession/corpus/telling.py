@@ -135,6 +135,7 @@ class Teller(Voice):
             "d_eux": "d'entre eux",
             "vient": "viennent" if many else "vient",
             "est_n": "sont nés" if many else "est né",
+            "eleve": "élevés" if many else f"élevé{'e' if self._gender(path, node) == 'f' else ''}",
         }
         if name in plain:
             return plain[name]

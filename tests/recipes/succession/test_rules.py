@@ -786,6 +786,13 @@ def test_wrong_types_are_no_business_of_the_rules() -> None:
 
 LOAN = {"nature": "emprunt_immobilier", "montant": 90_000, "assurance_emprunteur": True}
 LEGAL: dict[str, dict[str, Any]] = {
+    "renounced, then accepted (art. 807), and has a lot": {
+        "operations_de_partage__options": [
+            {"heritier": "Léa Morel", "option": "renonciation"},
+            {"heritier": "Léa Morel", "option": "acceptation_pure_et_simple"},
+        ],
+        "operations_de_partage__lots": [{"attributaire": "Léa Morel"}],
+    },
     "divorced, with a companion": {"famille__defunt__etat_civil": "divorce", "famille__concubin__nom": "Luc Petit"},
     "widowed, with a companion": {"famille__defunt__etat_civil": "veuf", "famille__concubin__nom": "Luc Petit"},
     "never married, with a companion": {

@@ -159,6 +159,24 @@ def test_noise_spares_what_is_kept(noise: str):
     assert (written != re.sub("[\ue000\ue001]", "", text)) == is_faulty
 
 
+def test_a_word_after_a_hyphen_keeps_its_letters():
+    written = add_noise("Que peut-on faire ? Comment tient-on compte ? " * 50, "tres_brouillon", random.Random(3))
+    assert written.lower().count("-on ") == 100
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "élevé"), (3, "élevés")])
+def test_a_participle_agrees_with_several(count: int, said: str):
+    children = (
+        [{"nombre": count, "eleve_par_le_defunt": True}]
+        if count > 1
+        else [{"nom": "Luc Petit", "eleve_par_le_defunt": True}]
+    )
+    record = {"famille": {"defunt": {"nom": "Guy Tessier", "annee_deces": 2020}, "beaux_enfants": children}}
+    texts = [write_case(record, PLAIN, MASTER, random.Random(seed)) for seed in range(20)]
+    assert any(re.search(rf"\b{said}\b", text) for text in texts)
+    assert not any(re.search(r"\bélevés?\b", text) and not re.search(rf"\b{said}\b", text) for text in texts)
+
+
 def test_distractors_are_no_facts_of_the_record(cases):
     """Some amounts of a text are another estate's, which is what a reader must tell apart."""
     others = 0
