@@ -65,7 +65,7 @@ test: .venv/test ## lint and the tests, without the long ones of soak
 	ruff check .
 	ruff format --check .
 	lint-imports --no-cache
-	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not soak"
+	pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not soak"
 
 soak: .venv/test .venv/ray ## the long tests: many kills, big inputs, a real model as teacher
 	pytest -m soak

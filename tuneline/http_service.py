@@ -12,7 +12,6 @@ import signal
 import socket
 import sqlite3
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
@@ -290,10 +289,11 @@ def run(
             await super().shutdown(sockets)
 
     shown = f"[{host}]" if ":" in host else host
-    with suppress(KeyboardInterrupt):  # uvicorn raises either signal again when all is closed
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        click.echo(f"http://{shown}:{listening.getsockname()[1]}{page}")
-        Server(configure(app)).run([listening])
+    server = Server(configure(app))
+    for kind in (signal.SIGINT, signal.SIGTERM):  # as uvicorn does once it runs; who has read the line may stop it now
+        signal.signal(kind, server.handle_exit)
+    click.echo(f"http://{shown}:{listening.getsockname()[1]}{page}")
+    server.run([listening])
     click.echo("stopped", err=True)
 
 

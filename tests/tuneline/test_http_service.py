@@ -152,8 +152,10 @@ def process(*words: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen
     words = words if words[0].startswith("-") else ("-m", "tuneline.cli", *words, "--port", "0")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*under, sys.executable, *words], cwd=ROOT, env=ENVIRONMENT, **pipes) as running:
-        yield running
-        running.kill()
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 WATCHERS = """
@@ -195,6 +197,27 @@ def test_a_server_that_is_told_to_stop_says_so(told: int, tmp_path: Path) -> Non
             _, said = running.communicate(timeout=60)
     assert said == "stopped\n"
     assert running.returncode == 0
+
+
+STOPPED_AT_THE_START = """
+import os, sys, uvicorn
+from fastapi import FastAPI
+from tuneline.http_service import listen, run
+loop = uvicorn.Config.get_loop_factory
+def told(config):
+    os.kill(os.getpid(), int(sys.argv[1]))
+    return loop(config)
+uvicorn.Config.get_loop_factory = told
+run(FastAPI(), listen("127.0.0.1", 0), "127.0.0.1")
+"""
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_it_may_be_told_before_it_runs(told: int) -> None:
+    """It has said where it listens; uvicorn has not taken the signals yet."""
+    with process("-c", STOPPED_AT_THE_START, str(int(told))) as running:
+        _, said = running.communicate(timeout=60)
+    assert (running.returncode, said) == (0, "stopped\n")
 
 
 def test_a_state_that_cannot_be_used_is_one_line_at_the_start(tmp_path: Path) -> None:

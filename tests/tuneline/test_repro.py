@@ -228,10 +228,13 @@ def at_work(project: Path, jobs: int) -> Iterator[tuple[subprocess.Popen, list[p
     words = [sys.executable, "-m", "tuneline.cli", "repro", "--jobs", str(jobs)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(words, cwd=project, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        while len(list((project / "at_work").iterdir())) < jobs:
-            assert process.poll() is None
-            time.sleep(0.05)
-        yield process, psutil.Process(process.pid).children(recursive=True)
+        try:
+            while len(list((project / "at_work").iterdir())) < jobs:
+                assert process.poll() is None
+                time.sleep(0.05)
+            yield process, psutil.Process(process.pid).children(recursive=True)
+        finally:
+            process.kill()
     assert len(list((project / "at_work").iterdir())) == jobs  # no other has begun
 
 

@@ -28,10 +28,12 @@ def started(root: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen, int]]
     command = [*LIMITED, sys.executable, "-m", "tuneline.cli", "serve", "--port", str(port), "--batch-size", "1"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=root, env=ENVIRONMENT, **pipes) as process:
-        line = process.stdout.readline()
-        assert line.endswith("/v1 answers as json, text, small\n"), line + process.stderr.read()
-        yield process, int(line.removeprefix("http://127.0.0.1:").split("/")[0])
-        process.kill()
+        try:
+            line = process.stdout.readline()
+            assert line.endswith("/v1 answers as json, text, small\n"), line + process.stderr.read()
+            yield process, int(line.removeprefix("http://127.0.0.1:").split("/")[0])
+        finally:
+            process.kill()
 
 
 def client_of(port: int) -> openai.OpenAI:
