@@ -7,7 +7,7 @@ word and not the other's. Of an answer it knows that what it says stands near wh
 answers.
 
 All scores are 0 to 1. At an overall of 0.8 or more it agrees with 95 of the 97 hand-made labels of
-tests/judged_samples.jsonl that are held out; the other two are summaries that exchange numbers.
+tests/recipes/summaries/judged_samples.jsonl that are held out; the other two are summaries that exchange numbers.
 """
 
 import re

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from safetensors.numpy import load_file
 
 from stages.format import count_tokens
-from stages.train_cuda import Shares, main
+from stages.train_cuda import Shares, main, score_labels_alone
 from tests.conftest import ENVIRONMENT, ROOT
 from tests.ending import end_line
 from tests.small_base import write_small_base
@@ -253,6 +254,38 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_step_before(work: P
     assert not (tmp_path / "adapter").exists()
     train(work, tmp_path, epochs=1)  # other knobs begin anew, and clear up
     assert not list(tmp_path.glob("state/checkpoints/*"))
+
+
+def test_logits_are_made_of_what_is_learnt_alone(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch import allclose, manual_seed, randint
+    from transformers import AutoModelForCausalLM
+    from trl.kernels import ChunkedLogProbFunction, chunked_logprob
+    from trl.trainer import utils
+
+    class Spy(ChunkedLogProbFunction):
+        @staticmethod
+        def forward(ctx: Any, hidden: Any, *rest: Any) -> Any:
+            scored.append(len(hidden))
+            return ChunkedLogProbFunction.forward(ctx, hidden, *rest)
+
+    monkeypatch.setattr(utils, "_ChunkedLogProbFunction", Spy)
+    monkeypatch.setattr(utils, "_use_triton", chunked_logprob._use_triton)
+    model, scored, found = AutoModelForCausalLM.from_pretrained(work / "models/small"), [], []
+    utils.add_fused_lm_head(model)
+    manual_seed(0)
+    ids = randint(9, (2, 20))
+    labels = ids.clone()
+    labels[:, :15] = -100
+    for alone in (False, True):
+        if alone:
+            score_labels_alone()
+        model.zero_grad()
+        loss = model(input_ids=ids, labels=labels, fused_lm_head=True).loss
+        loss.backward()
+        found.append((loss, [one.grad.clone() for one in model.parameters()]))
+    assert scored == [2 * 19, 2 * 5]
+    (every, of_all), (some, of_some) = found
+    assert allclose(every, some) and all(map(allclose, of_all, of_some))
 
 
 def test_four_bits_train_on_the_cpu(work: Path, tmp_path: Path) -> None:

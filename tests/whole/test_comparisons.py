@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from tests.conftest import ENVIRONMENT, ROOT, Project
+from tuneline.comparing.stale import status
 
 EVAL = "metrics/query_json/eval.json"
 CURVE = "metrics/query_json/curves/train_loss.tsv"
@@ -182,6 +184,26 @@ def test_of_no_change_one_line(clone: Project) -> None:
     done = clone.run("tuneline", "diff", "HEAD~1", "HEAD~1")
     commit = clone.run("git", "rev-parse", "--short=7", "HEAD~1").stdout.strip()
     assert done.stdout == f"No figure, knob, row, prompt or code of a stage differs from `HEAD~1` ({commit}).\n"
+
+
+def test_what_another_rank_runs_again_is_counted(clone: Project) -> None:
+    """Not what reads the word of `check`, which looks at all of params.yaml: that is the same."""
+
+    def reached() -> tuple[set[str], set[str]]:
+        with Repo(str(clone.root)) as repo:
+            found = status(repo)
+        return {one.stage for one in found.stale}, set(found.after)
+
+    adapters = yaml.safe_load((clone.root / "params.yaml").read_text("utf-8"))["adapters"]
+    before = reached()
+    clone.edit("params.yaml", "rank: 16", "rank: 8")
+    try:
+        stale, after = reached()
+    finally:
+        clone.edit("params.yaml", "rank: 8", "rank: 16")
+    assert stale >= {"check", *(f"train@{name}" for name in adapters)}
+    assert {name.split("@")[0] for name in stale - before[0]} <= {"check", "train"}
+    assert {name.split("@")[0] for name in after - before[1]} <= {"predict", "eval"}
 
 
 def test_figures_that_no_run_has_written_do_not_pass(clone: Project) -> None:

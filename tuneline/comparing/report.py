@@ -127,11 +127,11 @@ def _count(number: int, what: str) -> str:
 def _stale(difference: Difference) -> Iterator[str]:
     found = difference.status
     if found and found.stale:
-        some = len(found.stale) + len(found.after)
+        then = f", then {len(found.after)} that read what these write if it differs" if found.after else ""
         yield ""
         yield (
-            f"⚠️ **The figures are not of this commit**: {_of_all(some, difference)} would run again "
-            f"({_stages(one.stage for one in found.stale)}), since {_reasons(found, 5)}. "
+            f"⚠️ **The figures are not of this commit**: {_of_all(len(found.stale), difference)} would run again "
+            f"({_stages(one.stage for one in found.stale)}), since {_reasons(found, 5)}{then}. "
             "`dvc repro` brings them up to date; `tuneline diff --check` has a line each."
         )
 

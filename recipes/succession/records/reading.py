@@ -6,7 +6,6 @@ from typing import Any
 
 from .schema import Record, read_day
 
-ALONE = "entreprise_individuelle"
 COMMUNITIES = ("communaute_reduite_aux_acquets", "communaute_de_meubles_et_acquets", "communaute_universelle")
 NO_PACS_BEFORE = date(1999, 11, 15)  # law 99-944
 Span = tuple[date, date]  # first and last day that it may have been

@@ -66,6 +66,14 @@ def test_code(bare: Small) -> None:
     assert found.after == ["split@mine"]
 
 
+def test_after_a_stage_of_constant_text_nothing_runs_again(bare: Small) -> None:
+    old = "  split:\n    foreach: ${recipes}\n    do:\n"
+    bare.edit("dvc.yaml", old, old + "      meta:\n        constant: true\n")
+    bare.write("recipes/mine/source/rows.jsonl", [source_row(1)])
+    found = look(bare)
+    assert ([one.stage for one in found.stale], found.after) == (["curate@mine"], ["split@mine"])
+
+
 def test_rows(bare: Small) -> None:
     bare.write("recipes/mine/source/rows.jsonl", [source_row(1)])
     assert stale(bare) == {"curate@mine": ["recipes/mine"]}
