@@ -161,8 +161,11 @@ def bare_trainer(run: Any) -> Any:
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
+    from trl.kernels import chunked_logprob
+    from trl.trainer import utils
 
     settings = run.settings
+    utils._use_triton = chunked_logprob._use_triton  # as trl has it: of the stage it is another, in this process too
     return SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(run.base.folder, dtype=getattr(torch, settings.precision)),
         args=SFTConfig(
