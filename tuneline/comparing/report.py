@@ -248,9 +248,14 @@ def _interval(figure: Figure) -> str:
 
 def _limited(found: list[Any], way: Any, room: Room) -> list[str]:
     """A block each, and how many have none."""
-    lines = [line for one in found[: room.blocks] for line in way(one, room)]
+    blocks = [way(one, room) for one in found[: room.blocks]]
     if more := len(found) - room.blocks if len(found) > room.blocks else 0:
-        lines += [f"- and {more} more: {', '.join(tag(_name(one)) for one in found[room.blocks :][:20])}"]
+        blocks.append([f"- and {more} more: {', '.join(tag(_name(one)) for one in found[room.blocks :][:20])}"])
+    lines: list[str] = []
+    for block in blocks:
+        if lines and lines[-1] == "</details>" and block[0].startswith("- "):
+            lines.append("")  # else it is no item of a list but the end of the HTML
+        lines += block
     return lines
 
 

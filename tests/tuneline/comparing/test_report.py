@@ -1,5 +1,6 @@
 """What a reviewer reads: one sentence, then what was asked, in fewer than 60 lines."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,6 +86,18 @@ def test_noise_is_told_apart(project: Small, diff: Diff) -> None:
     assert said.startswith("**run again**: no figure moved, 1 within the noise, 5 test rows won, 4 lost. ")
     assert "Within the noise: `mine` `tuned.right` +0.0100 [−0." in said
     assert "| figure |" not in said
+
+
+def test_what_has_nothing_to_open_is_an_item_of_a_list(project: Small, diff: Diff) -> None:
+    """After a block that opens, too: before a blank line it would be a part of that block's HTML."""
+    for name in ("first", "second", "third", "fourth"):
+        evaluate(project, [answered(at, at < 9) for at in range(20)], name)
+    project.commit()
+    for name, most in (("first", 5), ("second", 15), ("third", 8), ("fourth", 7)):
+        evaluate(project, [answered(at, at < most) for at in range(20)], name)
+    shown = MarkdownIt().render(diff())
+    assert re.search("<li>(<p>)?<code>second</code> by <code>right</code>: 6 test rows won, 0 lost", shown)
+    assert "\n- " not in shown
 
 
 def test_two_commits(project: Small, diff: Diff) -> None:
