@@ -74,7 +74,7 @@ def main(base: str) -> None:
         page.write_text(terminal(("show", "metrics/query_json"), ("experiments",)), encoding="utf-8")
         take(chromium, page, DOCS / "terminal.png", 1000, 560)
         page.write_text(comment(base), encoding="utf-8")
-        take(chromium, page, DOCS / "comment.png", 1000, 1100)
+        take(chromium, page, DOCS / "comment.png", 1000, 880)
 
 
 if __name__ == "__main__":
