@@ -60,12 +60,15 @@ repro: .venv/repro ## run what a change touches, adapter by adapter, and show ba
 first: .venv/repro ## the same for the first adapter of params.yaml alone: a first result
 	@tuneline repro --first $(if $(V),--verbose)
 
+# Five times what the longest takes: a test that hangs is named, with where it stands, and ends the run.
+HANGING = -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true --max-worker-restart 0
+
 test: export PYTHONDONTWRITEBYTECODE :=# hundreds of processes would each compile the project
 test: .venv/test ## lint and the tests, without the long ones of soak
 	ruff check .
 	ruff format --check .
 	lint-imports --no-cache
-	pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not soak"
+	pytest -n 3 --dist loadfile --no-loadscope-reorder $(HANGING) -m "not soak"
 
 soak: .venv/test .venv/ray ## the long tests: many kills, big inputs, a real model as teacher
 	pytest -m soak
