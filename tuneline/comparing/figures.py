@@ -1,8 +1,8 @@
 """Figures that moved, each with the 95 % interval of its change, so that noise is told from effect.
 
-The interval is paired, over the same test rows, where both sides' predictions are at hand and the figure is the mean of
-the rows' own. Else it is that of two independent figures, from the intervals that the reports have: too wide where the
-rows are the same, and never too narrow.
+The interval is paired, row by row, where both sides' predictions are at hand and the figure is the mean of the rows'
+own; a test row that one side alone was asked counts on that side. Else it is that of two independent figures, from the
+intervals that the reports have: too wide where the rows are the same, and never too narrow.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 class Figure:
     """One that differs. interval: (low, high) of the change; None where no spread of it is known.
 
-    before, now: None where that side has no such figure. how: PAIRED or APART.
+    before, now: None where that side has no such figure. how: PAIRED, APART, or how many of the rows are paired.
     """
 
     folder: str  # the adapter's or recipe's
@@ -105,7 +105,7 @@ class Spread:
     def _of_rows(self, name: str, old: float, new: float) -> tuple[tuple[float, float] | None, str]:
         side, _, figure = name.partition(".")
         if side in (*SIDES, OVER_SHOTS) and (found := self._paired(side, figure, (old, new))):
-            return found, PAIRED
+            return found
         edges = [_edges(report, side, figure, value) for report, value in zip(self._reports, (old, new), strict=True)]
         if None in edges:
             return None, ""
@@ -113,34 +113,34 @@ class Spread:
         up = hypot(old - edges[0][0], new - edges[1][1])
         return (new - old - down, new - old + up), APART
 
-    def _paired(self, side: str, figure: str, told: tuple[float, float]) -> tuple[float, float] | None:
-        if None in self._rows or not same_rows(*self._rows):
+    def _paired(self, side: str, figure: str, told: tuple[float, float]) -> tuple[tuple[float, float], str] | None:
+        """(interval, how), each resample of all rows that either side was asked; None where they share none."""
+        if None in self._rows:
             return None
-        by_id = {row["id"]: row for row in self._rows[1]}
-        pairs = [(row, by_id[row["id"]]) for row in self._rows[0]]
-        values = np.array([[_value(row, side, figure) for row in pair] for pair in pairs], dtype=float)
+        old, new = ({asked(row): row for row in rows} for rows in self._rows)
+        rows, shared = [*old, *(key for key in new if key not in old)], len(old.keys() & new.keys())
+        if not shared:
+            return None
+        values = np.array([[_value(one.get(key), side, figure) for one in (old, new)] for key in rows], dtype=float)
         counted = ~np.isnan(values)
         values = np.nan_to_num(values)
         means = mean_where(values, counted)
         if not np.allclose(means, told, atol=ROUNDED):
             return None  # no plain mean of the rows' own
         low, high = intervals(
-            lambda picks: {"": np.diff(mean_where(values[picks], counted[picks]))[:, 0]}, len(pairs), SAMPLES, SEED
+            lambda picks: {"": np.diff(mean_where(values[picks], counted[picks]))[:, 0]}, len(rows), SAMPLES, SEED
         )[""]
-        return None if low is None else (low, high)
+        if low is None:
+            return None
+        return (low, high), PAIRED if shared == len(rows) else f"{shared:,} of {len(rows):,} rows {PAIRED}"
 
 
-def _value(row: Row, side: str, figure: str) -> float | None:
-    figures = row["figures"]
+def _value(row: Row | None, side: str, figure: str) -> float | None:
+    figures = row["figures"] if row else {}
     if side != OVER_SHOTS:
         return figures.get(side, {}).get(figure)
     tuned, shots = (_value(row, one, figure) for one in (TUNED, SHOTS))
     return None if tuned is None or shots is None else tuned - shots
-
-
-def same_rows(old: list[Row], new: list[Row]) -> bool:
-    """Are these answers to the same questions, with the same references?"""
-    return {asked(row) for row in old} == {asked(row) for row in new} and len(old) == len(new)
 
 
 def asked(row: Row) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tuneline.comparing.figures import APART, TUNED, Figure
+from tuneline.comparing.figures import PAIRED, TUNED, Figure
 from tuneline.comparing.flips import Flips
 from tuneline.comparing.gathering import Difference
 from tuneline.comparing.markdown import apart, cell, code, details, fence, tag
@@ -216,7 +216,7 @@ def _line(figure: Figure) -> str:
         change = _signed(figure.change)
         change = f"**{change}**" if figure.interval else change
     if figure.interval:
-        edges = f"{_interval(figure)}{' ' + APART if figure.how == APART else ''}"
+        edges = f"{_interval(figure)}{'' if figure.how == PAIRED else ' ' + figure.how}"
     values = [_number(value) for value in (figure.before, figure.now)]
     return f"| {cell(figure.folder, 40)} | {cell(figure.name, 60)} | {' | '.join(values)} | {change} | {edges} |"
 

@@ -81,12 +81,32 @@ def test_rows_that_do_not_count_are_left_out(project: Small) -> None:
     assert figure.how == PAIRED and figure.interval[0] > 0
 
 
+def test_a_test_row_that_was_edited_leaves_the_others_paired(project: Small) -> None:
+    evaluate(project, [answered(at, at < 10) for at in range(100)])
+    project.commit()
+    edited = [answered(at, at < 15, reference=f"edited {at}" if at == 50 else f"answer {at}") for at in range(100)]
+    evaluate(project, edited)
+    (figure,) = moved(project)
+    assert figure.how == "99 of 101 rows paired" and not figure.is_noise
+    low, high = figure.interval
+    assert 0 < low < 0.03 < 0.07 < high < 0.11  # of 5 rows of 100 that were won; two figures apart: -0.09 to 0.19
+
+
+def test_a_test_row_that_came_counts_on_its_side(project: Small) -> None:
+    """So the interval is about the change that stands there, and of both sides' rows."""
+    evaluate(project, [answered(at, at < 50) for at in range(100)])
+    project.commit()
+    evaluate(project, [answered(at, at < 50 or at >= 100) for at in range(120)], 0.5833)
+    (figure,) = moved(project)
+    low, high = figure.interval
+    assert figure.how == "100 of 120 rows paired"
+    assert low < figure.change < high and low > 0.01 and high < 0.16
+
+
 def test_other_test_rows_are_no_pairs(project: Small) -> None:
     evaluate(project, [answered(at, at < 10) for at in range(100)])
     project.commit()
-    evaluate(
-        project, [answered(at, at < 15, reference=f"edited {at}" if at == 50 else f"answer {at}") for at in range(100)]
-    )
+    evaluate(project, [answered(at, at < 115) for at in range(100, 200)])
     (figure,) = moved(project)
     assert figure.how == APART
     assert figure.interval == pytest.approx((0.05 - 0.1414, 0.05 + 0.1414), abs=1e-3)
