@@ -127,7 +127,8 @@ def _count(number: int, what: str) -> str:
 def _stale(difference: Difference) -> Iterator[str]:
     found = difference.status
     if found and found.stale:
-        then = f", then {len(found.after)} that read what these write if it differs" if found.after else ""
+        some = len(found.after)
+        then = f"; {some} more read{'s' * (some == 1)} what these write, and run if it differs" if some else ""
         yield ""
         yield (
             f"⚠️ **The figures are not of this commit**: {_of_all(len(found.stale), difference)} would run again "
