@@ -165,14 +165,14 @@ def _of_both(dep: Any, outs: "dict[str, Output]") -> str | None:
     return tree.hash_info.value
 
 
-def is_constant(stage: "Stage") -> bool:
+def _is_constant(stage: "Stage") -> bool:
     """`meta: {constant: true}` in dvc.yaml: it looks at what it reads, and writes the same text or fails."""
     return bool((stage.meta or {}).get("constant"))
 
 
 def _after(stages: "list[Stage]", stale: set[str]) -> list[str]:
     """The stages that read what stale ones write, and so on. A stage of constant text has none after it."""
-    writer = {out.fs_path: _name(stage) for stage in stages if not is_constant(stage) for out in stage.outs}
+    writer = {out.fs_path: _name(stage) for stage in stages if not _is_constant(stage) for out in stage.outs}
     reads: dict[str, set[str]] = {}
     for stage in stages:
         places = {place for dep in stage.deps for place in (dep.fs_path, *map(str, Path(dep.fs_path).parents))}
