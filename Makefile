@@ -12,7 +12,7 @@ SETUP := pyproject.toml lock/packages.txt lock/tools.txt
 INSTALL = .venv/bin/python lock/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro first test soak train-m4 snips scitldr real retrain predict show report experiments diff noise share fetch answers-push answers-pull speed base lock clean
+.PHONY: help setup repro first test soak train-m4 snips scitldr benchmarks real retrain predict show report experiments diff noise share fetch answers-push answers-pull speed base lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,9 @@ snips: .venv/repro ## the public benchmark; TUNELINE_MIRROR names a folder that 
 
 scitldr: .venv/repro ## the same for summaries of abstracts
 	@tuneline repro $(if $(V),--verbose) scitldr
+
+benchmarks: .venv/repro ## all of benchmarks/, hours on two cores; ACCEPT=gemma, for who accepts Gemma's terms, has its adapter too
+	@$(if $(ACCEPT),TUNELINE_ACCEPT=$(ACCEPT)) tuneline repro $(if $(V),--verbose) benchmarks
 
 real: .venv/repro ## query_json on a real base, SmolLM2-135M, an experiment of its own (40 minutes on two cores that compute bfloat16)
 	tuneline preset presets/smollm2 | xargs dvc exp run $(SET) eval@query_json

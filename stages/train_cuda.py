@@ -22,6 +22,7 @@ import math
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,7 @@ SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw-8bit": "adamw_bnb_8bit", "paged-adamw-8bit": "paged_adamw_8bit"}
 LOSSES = {"loss": "train_loss", "eval_loss": "valid_loss"}
 DRAWN = "drawn"  # in a checkpoint: the random state from which an epoch has drawn its rows
+SAVE_EVERY = 600  # seconds that a kill may cost at most, where evaluations are rarer
 UNTOLD = "untold"  # in a checkpoint: the training losses since the curve's last point, of which the next is the mean
 
 
@@ -72,20 +74,27 @@ def device_memory() -> tuple[str, int]:
 class Watch:
     """The last step is evaluated too, whatever the interval; losses are told, and looked at before they count.
 
-    With transformers' TrainerCallback it is one.
+    Between evaluations that are far apart it has checkpoints made, which change nothing of what is trained. With
+    transformers' TrainerCallback it is one.
     """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        self.run, self.saved = run, time.monotonic()
         self.trainer: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.saved = time.monotonic()
         self.trainer.take_up(state.stateful_callbacks.get(UNTOLD))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.run.step(state.global_step)
         if state.global_step == self.run.plan.steps:
             control.should_evaluate = control.should_save = control.should_log = True
+        elif agreed(time.monotonic() - self.saved >= SAVE_EVERY):  # the clocks of processes differ
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.saved = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         for key, name in LOSSES.items():
@@ -222,6 +231,8 @@ def by_length(rows: Any, size: int, seed: int | None = None) -> Any:
 
 def agreed(value: Any) -> Any:
     """That of rank 0, in every process."""
+    if world_size() == 1:
+        return value
     from accelerate.utils import broadcast_object_list
 
     return broadcast_object_list([value])[0]
@@ -389,8 +400,7 @@ def find_checkpoint(trainer: Any, run: Run) -> Path | None:
     found = None
     if rank() == 0 and (found := last_checkpoint(run.checkpoints)):
         share_state(found)
-    if world_size() > 1:
-        found = agreed(found)
+    found = agreed(found)
     if found and not found.is_dir():
         raise click.ClickException(f"{found} is not on this machine: all of them want one folder for --state")
     if found and any(found.glob("pytorch_model_fsdp*")) != trainer.is_fsdp_enabled:

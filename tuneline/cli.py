@@ -66,13 +66,13 @@ def show(folders: tuple[Path, ...]) -> None:
 
 
 @main.command()
-@click.argument("adapters", nargs=-1, metavar="[ADAPTER]...")
+@click.argument("adapters", nargs=-1, metavar="[ADAPTER|FOLDER]...")
 @click.option("--first", is_flag=True, help="Only the first adapter of params.yaml.")
 @click.option("-v", "--verbose", is_flag=True, help="Say all that DVC says, the stages' commands too.")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Stages at a time.")
 def repro(adapters: tuple[str, ...], first: bool, verbose: bool, jobs: int) -> None:
     """Run what a change touches, one adapter after another: all of params.yaml, or those that are named, of
-    benchmarks/ too. The table of each comes when it is there."""
+    benchmarks/ too; or all of a folder, `benchmarks`. The table of each comes when it is there."""
     from tuneline.repro import reproduce
 
     if first and adapters:

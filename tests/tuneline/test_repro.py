@@ -91,9 +91,7 @@ def test_adapters_that_are_named_run_alone_of_a_second_file_too(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     second = {"eval": {"foreach": {"fourth": {"rows": "spare"}}, "do": EVAL | {"wdir": ".."}}}
-    text = yaml.safe_dump({"stages": second}).replace("${{DVC_STAGE}}", "$DVC_STAGE").replace("${{", "${")
-    (project / "benchmarks").mkdir()
-    (project / "benchmarks/dvc.yaml").write_text(text.replace("}}", "}"), encoding="utf-8")
+    write_stages(project / "benchmarks", second)
     reproduce(first=False, verbose=False, adapters=("third", "fourth"))
     assert ran(capfd.readouterr().err) == ["rows@third", "eval@third", "rows@spare", "benchmarks/dvc.yaml:eval@fourth"]
     reproduce(first=False, verbose=False, adapters=("fourth",))
@@ -102,6 +100,48 @@ def test_adapters_that_are_named_run_alone_of_a_second_file_too(
     assert out.split()[0] == "fourth"
     with pytest.raises(click.ClickException, match=r"there is no adapter 'fifth'; there are .*fourth"):
         reproduce(first=False, verbose=False, adapters=("first", "fifth"))
+
+
+def test_a_folder_stands_for_its_adapters_but_for_those_whose_terms_nobody_accepted(
+    project: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = {
+        "cmd": f"mkdir -p bases && touch bases/strict && {SAID}",
+        "deps": ["models/strict"],
+        "outs": ["bases/strict"],
+    }
+    bound = EVAL | {"deps": [*EVAL["deps"], "bases/strict"]}
+    write_stages(project / "models", {"base": {"foreach": ["strict"], "do": base | {"wdir": ".."}}})
+    free = {name: {"rows": name} for name in ("spare", "third")}
+    write_stages(project / "benchmarks", {"eval": {"foreach": free, "do": EVAL | {"wdir": ".."}}})
+    write_stages(
+        project / "bound", {"eval": {"foreach": {"strictly": {"rows": "spare"}}, "do": bound | {"wdir": ".."}}}
+    )
+    (project / "params.yaml").write_text("adapters: {first: {rows: first}}", encoding="utf-8")
+    (project / "models/strict").mkdir()
+    terms = "terms: {name: strict, url: https://example.org/terms}\ngguf: [small.gguf]\ncontext: 64\ndate: 2026-01-01\n"
+    (project / "models/strict/base.yaml").write_text(f"{terms}target: {{linear: proj}}\n", encoding="utf-8")
+    reproduce(first=False, verbose=False, adapters=("benchmarks",))
+    both = ["rows@spare", "benchmarks/dvc.yaml:eval@spare", "rows@third", "benchmarks/dvc.yaml:eval@third"]
+    assert ran(capfd.readouterr().err) == both
+    reproduce(first=False, verbose=False, adapters=("bound",))
+    said = capfd.readouterr().err
+    assert ran(said) == []
+    assert " ".join(said.split()).startswith(
+        "strictly is left out: strict is under the terms of https://example.org/terms"
+    )
+    monkeypatch.setenv("TUNELINE_ACCEPT", "strict")
+    reproduce(first=False, verbose=False, adapters=("bound",))
+    assert ran(capfd.readouterr().err) == ["models/dvc.yaml:base@strict", "bound/dvc.yaml:eval@strictly"]
+    monkeypatch.delenv("TUNELINE_ACCEPT")
+    reproduce(first=False, verbose=False, adapters=("bound", "first"))  # the base is there: accepted once
+    assert ran(capfd.readouterr().err) == ["rows@first", "eval@first"]
+
+
+def write_stages(folder: Path, stages: dict) -> None:
+    folder.mkdir()
+    text = yaml.safe_dump({"stages": stages}, sort_keys=False).replace("${{DVC_STAGE}}", "$DVC_STAGE")
+    (folder / "dvc.yaml").write_text(text.replace("${{", "${").replace("}}", "}"), encoding="utf-8")
 
 
 def titles(out: str) -> list[str]:

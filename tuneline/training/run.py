@@ -1,6 +1,7 @@
 """What a trainer is given, and what it has made."""
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tuneline.training.checkpoints import kept
 from tuneline.training.curves import Curves
 from tuneline.training.reporting import Report, silent
 from tuneline.training.settings import Plan, Settings
+
+LONG = 120.0  # seconds without a line
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,22 @@ def check_finite(loss: float, step: int, run: Run) -> None:
 class Pace(ExitStack):
     """A run's bar, with the time that is left by what the steps took so far.
 
-    It begins with the first that is done here: that one is slower than the others.
+    It begins with the first that is done here: that one is slower than the others. Where stderr is a file and the steps
+    are long, a line comes every two minutes, as that of a tenth may be an hour away.
     """
 
     def __init__(self, label: str, steps: int) -> None:
         super().__init__()
-        self.label, self.steps, self.bar = label, steps, None
+        self.label, self.steps, self.bar, self.told = label, steps, None, 0.0
 
     def step(self, done: int) -> None:
         if self.bar is None:
             self.bar = self.enter_context(bar(self.label, total=self.steps, initial=done))
         self.bar.update(done - self.bar.n)
+        now = time.time()  # by which tqdm goes too
+        if now - max(self.told, self.bar.last_print_t) >= LONG:
+            self.bar.refresh()
+            self.told = now
 
     def loss(self, name: str, value: float) -> None:
         if self.bar is not None and name == "valid_loss":
