@@ -82,7 +82,7 @@ snips: .venv/repro ## the public benchmark; TUNELINE_MIRROR names a folder that 
 scitldr: .venv/repro ## the same for summaries of abstracts
 	@tuneline repro $(if $(V),--verbose) scitldr
 
-benchmarks: .venv/repro ## all of benchmarks/, hours on two cores; ACCEPT=gemma, for who accepts Gemma's terms, has its adapter too
+benchmarks: .venv/repro ## all of benchmarks/, hours on two cores; ACCEPT=gemma accepts Gemma's terms, for its adapter
 	@$(if $(ACCEPT),TUNELINE_ACCEPT=$(ACCEPT)) tuneline repro $(if $(V),--verbose) benchmarks
 
 real: .venv/repro ## query_json on a real base, SmolLM2-135M, an experiment of its own (40 minutes on two cores that compute bfloat16)

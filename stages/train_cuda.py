@@ -31,6 +31,7 @@ from typing import Any
 import click
 
 from tuneline.backends.cuda import computed_precision, load_model, local_rank, quiet_libraries, refused_processes
+from tuneline.files import bar
 from tuneline.models.base import check_target
 from tuneline.rendering.chat import IGNORED
 from tuneline.running.processes import is_sharded, local_size, rank, world_size
@@ -166,7 +167,8 @@ class Trainer:
         self.model.eval()
         total = torch.zeros(2, dtype=torch.float64)
         with torch.no_grad():
-            for batch in self.get_eval_dataloader():
+            batches = self.get_eval_dataloader()
+            for batch in batches if rank() else bar("validation loss", batches):
                 out = self.model(**self._prepare_inputs(batch), use_cache=False, fused_lm_head=True)
                 total += torch.stack([-out.log_probs.double().sum(), out.label_mask.double().sum()]).cpu()
         total = self.over_all(total.to(self.args.device), "sum")

@@ -174,6 +174,14 @@ def test_the_adapter_is_peft_and_the_summary_says_what_was_trained(work: Path, w
     assert not (whole / "state" / "checkpoints" / "adapter").exists()
 
 
+def test_an_evaluation_that_is_long_says_how_far_it_is(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneline.files.EVERY", 0)
+    done = CliRunner().invoke(main, command(work, tmp_path, evaluations=1), catch_exceptions=False)
+    assert "\nvalidation loss: 2 of 2, " in done.output
+
+
 def test_the_kept_adapter_has_the_best_validation_loss(work: Path, tmp_path: Path) -> None:
     """A rate far too high: the loss is best before the end, and that adapter is kept."""
     import torch
