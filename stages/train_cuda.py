@@ -21,7 +21,6 @@ import json
 import math
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -252,21 +251,6 @@ def score_labels_alone() -> None:
     utils._use_triton = lambda _: True  # asked there alone for which rows; what computes them asks trl.kernels' own
 
 
-def keep_freed_memory() -> None:
-    """Has glibc keep the memory that a step frees for the next one, rather than give it back to the kernel.
-
-    Tensors of more than 32 MB, of which a step on a CPU makes hundreds, would each be mapped anew, and every page of
-    them zeroed: a third of Gemma 3 270M's time and an eighth of SmolLM2-135M's. The bytes are the same, and the peak of
-    memory 3 % higher. mallopt(3) says what the two settings mean; a C library that has none of it is left alone.
-    """
-    import ctypes
-
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for a large tensor
-        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: the end of the heap is never given back
-
-
 def make_trainer(run: Run) -> Any:
     """A trl trainer whose data are ids and labels already."""
     from peft import LoraConfig
@@ -277,8 +261,6 @@ def make_trainer(run: Run) -> Any:
     watch_class = type("Watch", (Watch, TrainerCallback), {})
     quiet_libraries()
     score_labels_alone()
-    if device_memory()[0] == "cpu":
-        keep_freed_memory()
     told = arguments(run)  # first: with it processes know one another, and FSDP loads the base in one alone
     watch = watch_class(run)
     trainer = trainer_class(

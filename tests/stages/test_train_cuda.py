@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import platform
 import re
 import shutil
 import signal
@@ -295,30 +294,6 @@ def test_logits_are_made_of_what_is_learnt_alone(work: Path, monkeypatch: pytest
     assert scored == [2 * 19, 2 * 5]
     (every, of_all), (some, of_some) = found
     assert allclose(every, some) and all(map(allclose, of_all, of_some))
-
-
-FAULTS = """
-import resource, torch
-from stages.train_cuda import keep_freed_memory
-faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-{}
-before = faults()
-for large in range(9):
-    torch.ones(1 << 26)
-print((faults() - before) * resource.getpagesize() >> 28)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
-def test_memory_that_a_step_frees_is_the_next_ones() -> None:
-    """Of nine tensors of 256 MB, one after another, how many have pages that the kernel had to give."""
-
-    def given(how: str) -> int:
-        command = [sys.executable, "-c", FAULTS.format(how)]
-        return int(subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, check=True).stdout)
-
-    assert given("") == 9
-    assert given("keep_freed_memory()") <= 3  # until what is small and between them has found its place
 
 
 def test_four_bits_train_on_the_cpu(work: Path, tmp_path: Path) -> None:

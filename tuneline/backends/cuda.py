@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ def load_model(
             bnb_4bit_compute_dtype=getattr(torch, computed_precision("bfloat16")),
         )
     device = device or (f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     try:
         model, found = model_class(base).from_pretrained(
             base.folder,
@@ -66,6 +69,22 @@ def load_model(
     _check_loaded(base, found)
     model.generation_config = GenerationConfig()  # the base's own may repeat less, or draw: greedy is greedy
     return model.eval()
+
+
+def keep_freed_memory() -> None:
+    """Has glibc keep the memory that a step frees for the next one, rather than give it back to the kernel.
+
+    Tensors of more than 32 MB, of which a step on a CPU makes hundreds, would each be mapped anew, and every page of
+    them zeroed: a third of the time of Gemma 3 270M's training, an eighth of SmolLM2-135M's, more of its long answers.
+    The bytes are the same, and the peak of memory 3 % higher. mallopt(3) says what the two settings mean; a C library
+    that has none of it is left alone.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for a large tensor
+        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: the end of the heap is never given back
 
 
 def computed_precision(wanted: str) -> str:
