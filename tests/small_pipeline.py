@@ -45,9 +45,10 @@ STAGES = {
 
 @dataclass
 class Small(Project):
-    """`outs`: path → hash of what its lock says that the stages wrote."""
+    """`outs`: path → hash of what its lock says that stages wrote. `commands`: what others ran, as it says."""
 
     outs: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: str, content: Any) -> None:
         """A text, bytes, or a value: JSON Lines where it is a list and the name says so, else JSON."""
@@ -66,8 +67,9 @@ class Small(Project):
         self.write(f".dvc/cache/files/md5/{oid[:2]}/{oid[2:]}", raw)
         self.outs[path] = oid
         outs = [{"path": name, "hash": "md5", "md5": oid} for name, oid in self.outs.items()]
+        ran = {name: {"cmd": command} for name, command in self.commands.items()}
         self.write(
-            "dvc.lock", yaml.safe_dump({"schema": "2.0", "stages": {"made@mine": {"cmd": "true", "outs": outs}}})
+            "dvc.lock", yaml.safe_dump({"schema": "2.0", "stages": {"made@mine": {"cmd": "true", "outs": outs}, **ran}})
         )
 
     def commit(self) -> str:

@@ -81,8 +81,8 @@ def noise(adapter: str, seeds: int) -> None:
 
     `tuneline diff` and `tuneline experiments` take a smaller change for noise from then on. Commit the file.
     """
-    from tuneline.comparing.figures import TUNED
     from tuneline.comparing.noise import measure_noise
+    from tuneline.comparing.pairing import TUNED
 
     told = measure_noise(Path.cwd(), adapter, seeds)
     for name, values in told[TUNED].items():

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuneline.comparing.figures import TUNED, Figure, moved_figures
+from tuneline.comparing.figures import Figure, moved_figures
 from tuneline.comparing.knobs import ABSENT, Knob, turned_knobs
 from tuneline.comparing.markdown import line
+from tuneline.comparing.pairing import TUNED
 from tuneline.comparing.sides import Side, Store, changed_paths
 
 WIDTH = 120

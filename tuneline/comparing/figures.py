@@ -1,8 +1,9 @@
 """Figures that moved, each with the 95 % interval of its change, so that noise is told from effect.
 
 The interval is paired, row by row, where both sides' predictions are at hand and the figure is the mean of the rows'
-own; a test row that one side alone was asked counts on that side. Else it is that of two independent figures, from the
-intervals that the reports have: too wide where the rows are the same, and never too narrow.
+own, or what their answers give when they are scored anew; a test row that one side alone was asked counts on that side.
+Else it is that of two independent figures, from the intervals that the reports have: too wide where the rows are the
+same, and never too narrow.
 """
 
 from collections.abc import Iterator
@@ -11,19 +12,12 @@ from math import hypot
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
-
+from tuneline.comparing.pairing import OVER_SHOTS, ROUNDED, SIDES, TUNED, Pairs, Row
+from tuneline.comparing.rescoring import recipe_of
 from tuneline.comparing.sides import Side, Store
-from tuneline.measuring.bootstrap import intervals
-from tuneline.measuring.score import mean_where
 
-SAMPLES, SEED = 1000, 0
-ROUNDED = 1e-4  # figures are written with four digits
-PAIRED, APART = "paired", "unpaired"
-SIDES = BASE, SHOTS, TUNED = "base", "shots", "tuned"  # whose figures an evaluation has: shots where it was asked so
-OVER_SHOTS = "change_over_shots"  # tuned less shots
+APART = "unpaired"
 NOISE = "noise.json"  # beside them: what `make noise` has measured
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,9 @@ class Spread:
 
     def __init__(self, folder: PurePosixPath, before: Side, now: Side, store: Store) -> None:
         self._reports = [side.json(str(folder / "report.json")) or {} for side in (before, now)]
-        self._rows = [store.rows(side.outs.get(str(folder / "predictions.jsonl"))) for side in (before, now)]
+        rows = [store.rows(side.outs.get(str(folder / "predictions.jsonl"))) for side in (before, now)]
+        recipe = recipe_of(folder.name, now.lock)
+        self._pairs = None if None in rows else Pairs(*rows, recipe and now.root / recipe)
         trained = {side.outs.get(f"adapters/{folder.name}") for side in (before, now)}
         self._floors = ((now.json(str(folder / NOISE)) or {}).get("floor") or {}) if len(trained) == 2 else {}
 
@@ -104,48 +100,14 @@ class Spread:
 
     def _of_rows(self, name: str, old: float, new: float) -> tuple[tuple[float, float] | None, str]:
         side, _, figure = name.partition(".")
-        if side in (*SIDES, OVER_SHOTS) and (found := self._paired(side, figure, (old, new))):
-            return found
+        if self._pairs and side in (*SIDES, OVER_SHOTS) and (found := self._pairs.interval(side, figure, (old, new))):
+            return found, self._pairs.how
         edges = [_edges(report, side, figure, value) for report, value in zip(self._reports, (old, new), strict=True)]
         if None in edges:
             return None, ""
         down = hypot(old - edges[0][1], new - edges[1][0])
         up = hypot(old - edges[0][0], new - edges[1][1])
         return (new - old - down, new - old + up), APART
-
-    def _paired(self, side: str, figure: str, told: tuple[float, float]) -> tuple[tuple[float, float], str] | None:
-        """(interval, how), each resample of all rows that either side was asked; None where they share none."""
-        if None in self._rows:
-            return None
-        old, new = ({asked(row): row for row in rows} for rows in self._rows)
-        rows, shared = [*old, *(key for key in new if key not in old)], len(old.keys() & new.keys())
-        if not shared:
-            return None
-        values = np.array([[_value(one.get(key), side, figure) for one in (old, new)] for key in rows], dtype=float)
-        counted = ~np.isnan(values)
-        values = np.nan_to_num(values)
-        means = mean_where(values, counted)
-        if not np.allclose(means, told, atol=ROUNDED):
-            return None  # no plain mean of the rows' own
-        low, high = intervals(
-            lambda picks: {"": np.diff(mean_where(values[picks], counted[picks]))[:, 0]}, len(rows), SAMPLES, SEED
-        )[""]
-        if low is None:
-            return None
-        return (low, high), PAIRED if shared == len(rows) else f"{shared:,} of {len(rows):,} rows {PAIRED}"
-
-
-def _value(row: Row | None, side: str, figure: str) -> float | None:
-    figures = row["figures"] if row else {}
-    if side != OVER_SHOTS:
-        return figures.get(side, {}).get(figure)
-    tuned, shots = (_value(row, one, figure) for one in (TUNED, SHOTS))
-    return None if tuned is None or shots is None else tuned - shots
-
-
-def asked(row: Row) -> tuple[str, str]:
-    """(id, all that was asked): what two answers have in common that may be compared."""
-    return row["id"], repr([row.get(name) for name in ("messages", "text", "reference")])
 
 
 def _edges(report: Row, side: str, figure: str, value: float) -> tuple[float, float] | None:

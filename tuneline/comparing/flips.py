@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from tuneline.comparing.figures import TUNED, asked
+from tuneline.comparing.pairing import TUNED, asked
 from tuneline.comparing.sides import Side, Store
 
 Row = dict[str, Any]

@@ -13,7 +13,8 @@ import click
 import numpy as np
 import yaml
 
-from tuneline.comparing.figures import NOISE, TUNED, flat
+from tuneline.comparing.figures import NOISE, flat
+from tuneline.comparing.pairing import TUNED
 from tuneline.comparing.sides import Side, check_repository, commit_of
 from tuneline.files import write_json
 from tuneline.measuring.bootstrap import LEVEL

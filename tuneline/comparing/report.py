@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tuneline.comparing.figures import PAIRED, TUNED, Figure
+from tuneline.comparing.figures import Figure
 from tuneline.comparing.flips import Flips
 from tuneline.comparing.gathering import Difference
 from tuneline.comparing.markdown import apart, cell, code, details, fence, tag
+from tuneline.comparing.pairing import PAIRED, TUNED
 from tuneline.comparing.rows import Changes, RecipeRows, shown
 from tuneline.comparing.stale import COMMAND, Status
 from tuneline.rows import visible

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.small_pipeline import Small, answered, small_pipeline
-from tuneline.comparing.figures import APART, PAIRED, Figure, moved_figures
+from tuneline.comparing.figures import APART, Figure, moved_figures
+from tuneline.comparing.pairing import PAIRED
 from tuneline.comparing.sides import Store, changed_paths, open_sides
 
 EVAL, REPORT, PREDICTIONS = (f"metrics/mine/{name}" for name in ("eval.json", "report.json", "predictions.jsonl"))
