@@ -25,7 +25,7 @@ from tuneline.bulk.lines import PART, Lines, Picked, dumped, parts, text_writer
 from tuneline.files import Clock, Row, bar, write_counts
 from tuneline.language.sentences import ends
 from tuneline.models.base import Base, read_base
-from tuneline.recipe.settings import Trim, read_recipe
+from tuneline.recipe.settings import Recipe, Trim, read_recipe
 from tuneline.rendering.chat import Chat, load_chat
 from tuneline.rendering.light import leave_out_torch
 from tuneline.rendering.preamble import Preamble
@@ -102,8 +102,8 @@ class Trimmed(NamedTuple):
 class Trimmer:
     """`trim` of an adapter's rows among others, with the rendering; another process makes that anew."""
 
-    def __init__(self, base: Base, preamble: Preamble, adapter: str, max_tokens: int, settings: Trim) -> None:
-        self.given = base, preamble, adapter, max_tokens, settings
+    def __init__(self, base: Base, preamble: Preamble, name: str, max_tokens: int, settings: Trim) -> None:
+        self.given = base, preamble, name, max_tokens, settings
         self.chat = load_chat(base, preamble)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -117,14 +117,23 @@ class Trimmer:
         return Trimmed(dumped(kept), dumped(dropped), len(kept), len(cut), sum("set" in row for row in cut), reasons)
 
     def is_own(self, row: Row) -> bool:
-        adapter = self.given[2]
-        return row.get("adapter", adapter) == adapter
+        name = self.given[2]
+        return row.get("adapter", name) == name
 
 
-def recipe_preamble(recipe: Path, adapter: str) -> Preamble:
-    """The recipe's system prompt, and the adapter's prefix where recipe.yaml names one."""
-    system = (recipe / "system.md").read_text("utf-8").strip()
-    return Preamble(system, read_recipe(recipe).prefix.get(adapter, "").strip())
+def name_in_recipe(recipe: Recipe, rows: Iterable[Row], adapter: str, base: Path) -> str:
+    """What the recipe calls the adapter: `eli5_smollm2` on data/bases/smollm2 learns what `eli5` is to learn, unless
+    `prefix` or a row names it itself.
+    """
+    other = adapter.removesuffix(f"_{base.name}")
+    named = other == adapter or adapter in recipe.prefix or any(row.get("adapter") == adapter for row in rows)
+    return adapter if named else other
+
+
+def recipe_preamble(folder: Path, recipe: Recipe, name: str) -> Preamble:
+    """The recipe's system prompt, and the prefix where recipe.yaml has one for the adapter that it calls `name`."""
+    system = (folder / "system.md").read_text("utf-8").strip()
+    return Preamble(system, recipe.prefix.get(name, "").strip())
 
 
 @click.command()
@@ -153,8 +162,10 @@ def main(
     clock, base = Clock("trim", adapter), read_base(base_folder)
     if max_tokens > base.context:
         raise click.ClickException(f"trim.max-tokens {max_tokens} is over the {base.context} of {base_folder}")
-    rows, preamble = Lines(rows_path), recipe_preamble(recipe, adapter)
-    trimmer = Trimmer(base, preamble, adapter, max_tokens, read_recipe(recipe).trim)
+    rows, settings = Lines(rows_path), read_recipe(recipe)
+    name = name_in_recipe(settings, rows, adapter, base_folder)
+    preamble = recipe_preamble(recipe, settings, name)
+    trimmer = Trimmer(base, preamble, name, max_tokens, settings.trim)
     if not trimmer.chat.takes_tools:
         trimmer.chat.check_tools(Picked(rows, (at for at, row in enumerate(rows) if trimmer.is_own(row))))
     found = []
@@ -170,7 +181,7 @@ def main(
             read = count + len(dropped)
             if not read:
                 raise click.ClickException(
-                    f"{rows_path} has no row for {adapter}; {recipe / 'recipe.yaml'} names adapters in sdg"
+                    f"{rows_path} has no row for {name}; {recipe / 'recipe.yaml'} names adapters in sdg"
                 )
         if not count:
             why = ", ".join(f"{times} {reason}" for reason, times in Counter(row["reason"] for row in dropped).items())

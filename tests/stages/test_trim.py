@@ -8,14 +8,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from stages.trim import CUT, main, recipe_preamble, trim
+from stages.trim import CUT, main, name_in_recipe, recipe_preamble, trim
 from tests.chat_templates import HABITS, make_chat
 from tests.conftest import ROOT
 from tests.ending import end_line
 from tests.recipe_folder import write_recipe
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.recipe.forms import read_form
-from tuneline.recipe.settings import Trim
+from tuneline.recipe.settings import Trim, read_recipe
 from tuneline.rendering.chat import Chat
 from tuneline.rendering.preamble import Preamble, read_preamble
 from tuneline.rows import make_row
@@ -190,13 +190,33 @@ def test_rows_of_another_adapter_stay_out(tmp_path: Path) -> None:
     assert "has no row for mine" in result.output
 
 
-def run(tmp_path: Path, rows: list[dict], max_tokens: int = 70, base: Path = ROOT / "models/tiny") -> Result:
+def test_an_adapter_on_another_base_has_the_rows_and_the_prefix_of_its_kind(tmp_path: Path) -> None:
+    rows = [row("ask"), row("again") | {"adapter": "mine"}, row("more") | {"adapter": "other"}]
+    for adapter, kept in (("mine_tiny", rows[:2]), ("other_tiny", rows[::2]), ("mine_smollm2", rows[:1])):
+        assert run(tmp_path, rows, adapter=adapter).exit_code == 0
+        assert [one["id"] for one in read_jsonl(tmp_path / "out")] == [one["id"] for one in kept]
+        prefix = {"mine_tiny": "Sum up:", "other_tiny": "Explain:"}.get(adapter, "")
+        assert read_preamble(tmp_path / "preamble") == Preamble("Be brief.", prefix)
+
+
+def test_the_recipes_own_name_goes_before_that_of_another_base(tmp_path: Path) -> None:
+    base, plain = Path("data/bases/tiny"), read_recipe(write_recipe(tmp_path / "plain"))
+    rows = [{}, {"adapter": "mine"}]
+    assert name_in_recipe(plain, rows, "mine_tiny", base) == "mine"
+    assert name_in_recipe(plain, rows, "mine_other", base) == "mine_other"
+    assert name_in_recipe(plain, [*rows, {"adapter": "mine_tiny"}], "mine_tiny", base) == "mine_tiny"
+    own = read_recipe(write_recipe(tmp_path / "prefix", prefix={"mine_tiny": "Sum up:"}))
+    assert name_in_recipe(own, rows, "mine_tiny", base) == "mine_tiny"
+
+
+def run(tmp_path: Path, rows: list[dict], max_tokens: int = 70, adapter: str = "mine") -> Result:
     shutil.rmtree(tmp_path / "r", ignore_errors=True)
     prefix = {"mine": " Sum up: ", "other": "Explain:"}
     recipe = write_recipe(tmp_path / "r", prefix=prefix, trim={"over-long": "cut"})
     (recipe / "system.md").write_text("Be brief.\n\n")
     write_jsonl(tmp_path / "rows", rows)
-    words = ["--recipe", recipe, "--base", base, "--max-tokens", max_tokens, "--adapter", "mine", "--engine", "local"]
+    words = ["--recipe", recipe, "--base", ROOT / "models/tiny", "--max-tokens", max_tokens, "--adapter", adapter]
+    words += ["--engine", "local"]
     for name in ("rows", "out", "drops", "metrics", "preamble"):
         words += [f"--{name}", tmp_path / name]
     return CliRunner().invoke(main, list(map(str, words)))
@@ -224,10 +244,11 @@ def test_the_stage_counts_each_reason_and_keeps_the_drops(tmp_path: Path) -> Non
 
 
 def test_the_prefix_is_that_of_the_adapter(tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path / "r", prefix={"other": "Explain:"})
-    (recipe / "system.md").write_text("\nBe brief.\n\n")
-    assert recipe_preamble(recipe, "other") == Preamble("Be brief.", "Explain:")
-    assert recipe_preamble(recipe, "mine") == Preamble("Be brief.", "")
+    folder = write_recipe(tmp_path / "r", prefix={"other": "Explain:"})
+    (folder / "system.md").write_text("\nBe brief.\n\n")
+    recipe = read_recipe(folder)
+    assert recipe_preamble(folder, recipe, "other") == Preamble("Be brief.", "Explain:")
+    assert recipe_preamble(folder, recipe, "mine") == Preamble("Be brief.", "")
 
 
 def test_tools_that_the_template_would_leave_out_stop_the_run(tmp_path: Path) -> None:

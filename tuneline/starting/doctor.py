@@ -38,7 +38,9 @@ def examine(root: Path, adapter: str, folder: Path) -> Path:
     folder.mkdir(parents=True)
     place = option(commands[f"trim@{adapter}"], "--recipe")
     recipe = place.name
-    if unknown := [name for name in read_recipe(root / place).prefix if f"trim@{name}" not in commands]:
+    named = read_recipe(root / place).prefix  # by names that one on another base begins with: eli5, eli5_smollm2
+    begin = [f"{name}_" for name in commands if name.startswith("trim@")]
+    if unknown := [name for name in named if not any(one.startswith(f"trim@{name}_") for one in begin)]:
         raise click.ClickException(f"{place / 'recipe.yaml'}: prefix: there is no adapter {', '.join(unknown)}")
     os.environ.setdefault("DVC_ROOT", str(root))
     run(commands["check"], folder)
