@@ -86,7 +86,7 @@ def measure(adapter: Path, asked: list[dict], size: int, most: int, pairs: int) 
     said: dict[str, list] = {}
 
     def ours() -> None:
-        said["ours"] = generate(predictor.model, prompts, most, chat.stop_ids, size, None, int)
+        said["ours"] = generate(predictor.model, prompts, most, chat.stop_ids, size, None, lambda *_: None)
 
     def plain() -> None:
         said["plain"] = plain_answers(bare, chat.tokenizer, prompts, most, chat.stop_ids, size)

@@ -35,7 +35,9 @@ from tuneline.running.processes import part
 @click.option("--schema", type=click.Path(path_type=Path), required=True)
 @click.option("--examples", type=click.Path(path_type=Path), required=True, help="Training rows that may be shown.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored: the run log.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, help="Ignored: the run log, answers of stopped runs."
+)
 @click.option("--shots", type=click.IntRange(0, 8), required=True, help="Examples before each question; 0: no such.")
 @predict_options
 def main(
@@ -64,7 +66,7 @@ def main(
         predictor = Predictor(backend, base, quantization, precision, preamble, schema=held)
         gc.enable()
         rows, before = read_rows(test), read_rows(examples) if shots else []
-        record |= write_answers(out, predictor, rows, batch_size, max_new_tokens, clock, shots, before)
+        record |= write_answers(out, predictor, rows, batch_size, max_new_tokens, clock, state, shots, before)
 
 
 if __name__ == "__main__":

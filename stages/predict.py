@@ -25,7 +25,9 @@ from tuneline.running.processes import part
 @click.option("--adapter", "adapter_folder", type=click.Path(path_type=Path), required=True)
 @click.option("--test", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="Ignored: the run log.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, help="Ignored: the run log, answers of stopped runs."
+)
 @predict_options
 def main(
     backend: str,
@@ -47,7 +49,7 @@ def main(
     with part(), RunLog(state, f"predict_{backend}", clock.name) as record:
         predictor = open_adapter(adapter_folder, constrain)
         gc.enable()
-        record |= write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, clock)
+        record |= write_answers(out, predictor, read_rows(test), batch_size, max_new_tokens, clock, state)
 
 
 if __name__ == "__main__":

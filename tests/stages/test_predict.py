@@ -2,8 +2,13 @@
 
 import json
 import math
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from stages.baseline import main as baseline
 from stages.predict import main as predict
+from tests.conftest import ENVIRONMENT, ROOT
 from tests.ending import end_line
 from tests.small_base import write_small_base
 from tests.stages.test_train_cuda import PREAMBLE, train, work  # noqa: F401
@@ -43,11 +49,15 @@ def words(flags: dict[str, object], constrain: bool = False) -> list[str]:
     return [*given, "--constrain" if constrain else "--no-constrain"]
 
 
-def run(adapter: Path, to: Path, rows: list[dict] = ROWS, constrain: bool = False, **changed: object) -> Result:
+def command(adapter: Path, to: Path, rows: list[dict], constrain: bool = False, **changed: object) -> list[str]:
     write_jsonl(to / "test.jsonl", rows)
     paths = {"adapter": adapter, "test": to / "test.jsonl", "out": to / "answers.jsonl", "state": to / "state"}
     flags = {"backend": "cuda", **paths, **PREDICT} | {name.replace("_", "-"): value for name, value in changed.items()}
-    return CliRunner().invoke(predict, words(flags, constrain))
+    return words(flags, constrain)
+
+
+def run(adapter: Path, to: Path, rows: list[dict] = ROWS, constrain: bool = False, **changed: object) -> Result:
+    return CliRunner().invoke(predict, command(adapter, to, rows, constrain, **changed))
 
 
 def answers(to: Path) -> list[dict]:
@@ -63,6 +73,61 @@ def test_each_row_has_its_answer_in_the_order_of_the_rows(adapter: Path, tmp_pat
     assert [one["id"] for one in found] == [row["id"] for row in ROWS]
     asked = [row["messages"][:-1] for row in ROWS]
     assert [one["answer"] for one in found] == open_adapter(adapter, False).answer(asked, 3, 8, "")
+
+
+# A run that is stopped
+
+MANY = [
+    make_row(read_form({"prompt": f"{text} {number}", "response": '{"a":1}'}), "test.jsonl", n)
+    for number in range(8)
+    for n, text in enumerate(QUESTIONS)
+]
+BEGUN = "state/begun/{}/predict-*.jsonl"
+
+
+def kept(to: Path) -> int:
+    """Answers."""
+    return sum(path.read_bytes().count(b"\n") for path in to.glob(BEGUN.format(to.name)))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(adapter: Path, tmp_path: Path, processes: int) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    more = {"max_new_tokens": 200, "batch_size": 2}
+    assert run(adapter, whole, MANY, **more).exit_code == 0
+    assert "there from a run" not in run(adapter, whole, MANY, **more).output  # nothing is left of one that ended well
+    words = command(adapter, killed, MANY, processes=processes, **more)
+    words = [sys.executable, "-m", "stages.predict", *words]
+    process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE)
+    while len(list(killed.glob(BEGUN.format("killed")))) < processes or kept(killed) < 5:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()  # the others hold its pipe until they have ended too
+    left = kept(killed)
+    assert not (killed / "answers.jsonl").exists() and left < len(MANY)
+    result = run(adapter, killed, MANY, **more)
+    assert result.exit_code == 0, result.output
+    assert f"{left} of {len(MANY)} answers are there from a run that was stopped" in " ".join(result.output.split())
+    assert (killed / "answers.jsonl").read_bytes() == (whole / "answers.jsonl").read_bytes()
+    assert not (killed / "state/begun/killed").exists()
+
+
+def test_a_stopped_runs_answers_are_for_the_same_inputs_alone(adapter: Path, work: Path, tmp_path: Path) -> None:  # noqa: F811
+    base = read_base(work / "models/small")
+    touched = shutil.copytree(adapter, tmp_path / "adapter")
+    os.utime(touched / WEIGHTS, ns=(1, 1))
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps(SCHEMA))
+    ways = [
+        ("float32", PREAMBLE, adapter, None),
+        ("float32", PREAMBLE, None, None),
+        ("float32", PREAMBLE, touched, None),
+    ]
+    ways += [("float32", PREAMBLE, adapter, schema)]
+    told = [Predictor("cuda", base, "none", *way).telling for way in ways]
+    assert len({json.dumps(one) for one in told}) == len(ways)
+    assert Predictor("cuda", base, "none", *ways[0]).telling == told[0]
 
 
 def test_the_right_answer_is_not_shown(adapter: Path, tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ def generate(
     stop: list[int],
     size: int,
     constrain: Callable[[], Any] | None,
-    told: Callable[[int], None],
+    told: Callable[[int, list[int]], None],
 ) -> list[list[int]]:
     """The new ids of each prompt, at most `most`, up to the first of `stop`; `size` rows at a time.
 
-    `constrain` makes a matcher for one answer (see constraint.py); None leaves the model free. `told` hears how many
-    rows are whole now.
+    `constrain` makes a matcher for one answer (see constraint.py); None leaves the model free. `told` hears of each row
+    that is whole its place and its ids.
     """
     with torch.inference_mode():
         if not keeps_plain_cache(model):
@@ -54,7 +54,8 @@ def generate(
                 if token in stop or len(answers[at]) == most:
                     ended.append(at)
             batch.leave(ended)
-            told(len(ended))
+            for at in ended:
+                told(at, answers[at])
     return answers
 
 
@@ -65,7 +66,7 @@ def _in_whole_batches(
     stop: list[int],
     size: int,
     constrain: Callable[[], Any] | None,
-    told: Callable[[int], None],
+    told: Callable[[int, list[int]], None],
 ) -> list[list[int]]:
     """`generate` for a model that keeps more of a row than keys and values: a batch ends with its longest answer."""
     answers: list[list[int]] = [[] for _ in prompts]
@@ -76,7 +77,7 @@ def _in_whole_batches(
         found = whole_batch(model, [prompts[at] for at in places], most, stop, matchers)
         for at, answer in zip(places, found, strict=True):
             answers[at] = answer
-        told(len(places))
+            told(at, answer)
     return answers
 
 

@@ -12,12 +12,12 @@ def generate(
     stop: list[int],
     size: int,
     constrain: Callable[[], Any] | None,
-    told: Callable[[int], None],
+    told: Callable[[int, list[int]], None],
 ) -> list[list[int]]:
     """The new ids of each prompt, at most `most`, up to the first of `stop`; `size` rows at a time.
 
-    `constrain` makes a matcher for one answer (see constraint.py); None leaves the model free. `told` hears how many
-    rows are whole now.
+    `constrain` makes a matcher for one answer (see constraint.py); None leaves the model free. `told` hears of each row
+    that is whole its place and its ids.
     """
     from mlx_lm.generate import BatchGenerator
 
@@ -30,10 +30,11 @@ def generate(
     rows, answers = dict(zip(numbers, order, strict=True)), [[] for _ in prompts]
     while responses := generator.next_generated():
         for response in responses:
+            at = rows[response.uid]
             if response.finish_reason != "stop":
-                answers[rows[response.uid]].append(response.token)
+                answers[at].append(response.token)
             if response.finish_reason:
-                told(1)
+                told(at, answers[at])
     generator.close()
     return answers
 

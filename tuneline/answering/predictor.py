@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tuneline.answering.begun import Begun, begun, files_of
 from tuneline.answering.constraint import schema_constraint
 from tuneline.answering.examples import fitting
 from tuneline.answering.prompts import prompt_ids
@@ -43,7 +44,7 @@ def divided(backend: str, processes: int, module: str) -> bool:
     known = importlib.import_module(f"tuneline.backends.{backend}")
     if count > 1 and (refused := known.refused_processes("predict.processes", count)):
         raise click.ClickException(refused)
-    return launched(processes, module, lambda: "no answer is kept")
+    return launched(processes, module, lambda: "answers that were whole are kept")
 
 
 class Predictor:
@@ -69,6 +70,8 @@ class Predictor:
         if adapter:
             self.model = self.backend.load_adapter(self.model, adapter)
         self._hold_to(schema)
+        held = schema.read_text("utf-8") if schema else None
+        self.telling = [files_of(base.folder), files_of(adapter), backend, quantization, precision, held]
 
     def switch(self, adapter: Path, preamble: Preamble, schema: Path | None) -> None:
         """Another adapter on the same base, in place."""
@@ -88,23 +91,40 @@ class Predictor:
         max_new_tokens: int,
         label: str,
         beside: Sequence[Row] | None = None,
+        kept: Begun | None = None,
     ) -> list[str]:
         """The answer to each conversation, which ends with the user's turn. Greedy.
 
-        `beside`: of each, what its row has else: `tools`, and in `where` its place in a file. Raises
-        click.ClickException when one leaves no room for an answer in the base's context.
+        `beside`: of each, what its row has else: `tools`, and in `where` its place in a file. `kept`: answers that need
+        not be made again, and where those that are whole are kept. Raises click.ClickException when one leaves no room
+        for an answer in the base's context.
         """
         beside = beside or [{}] * len(conversations)
         prompts = [prompt_ids(self.chat, said, row) for said, row in zip(conversations, beside, strict=True)]
         names = [row.get("where", f"question {number}") for number, row in enumerate(beside, 1)]
         self._check_fit(names, [len(prompt) + 1 for prompt in prompts])
 
-        mine = prompts[rank() :: world_size()]
-        with bar(label, total=len(mine)) as done:
-            answers = self.writer.generate(
-                self.model, mine, max_new_tokens, self.chat.stop_ids, batch_size, self.constrain, done.update
-            )
-        return gathered([self.chat.heard(answer)[1] for answer in answers])
+        mine, kept = prompts[rank() :: world_size()], kept or Begun()
+        before = [kept.of(prompt) for prompt in mine]
+        left = [prompt for prompt, answer in zip(mine, before, strict=True) if answer is None]
+        if known := len(mine) - len(left):
+            say(f"{label}: {known:,} of {len(mine):,} answers are there from a run that was stopped")
+        with bar(label, total=len(mine), initial=known) as done:
+
+            def told(at: int, answer: list[int]) -> None:
+                kept.keep(left[at], answer)
+                done.update()
+
+            made = iter(self._generate(left, max_new_tokens, batch_size, told))
+        found = [(next(made) if answer is None else answer, answer is None) for answer in before]
+        told_all = gathered([(self.chat.heard(answer)[1], new) for answer, new in found])
+        kept.made += sum(new for _, new in told_all)
+        return [text for text, _ in told_all]
+
+    def _generate(self, prompts: list[list[int]], most: int, size: int, told: Callable[..., None]) -> list[list[int]]:
+        if not prompts:
+            return []
+        return self.writer.generate(self.model, prompts, most, self.chat.stop_ids, size, self.constrain, told)
 
     def bits(self, rows: Sequence[Row], batch_size: int, label: str) -> list[float]:
         """Of each row that is only text: -log2 of the probability of its tokens, each given all before it, summed.
@@ -148,6 +168,7 @@ def write_answers(
     batch_size: int,
     max_new_tokens: int | str,
     clock: Clock,
+    state: Path,
     shots: int = 0,
     examples: Sequence[Row] = (),
 ) -> dict[str, float]:
@@ -155,8 +176,8 @@ def write_answers(
     one that is only text. The stage's line ends it; gives what the log of runs is told.
 
     Where `shots` are asked for, of `examples`, also `"shots"`, what is answered after so many of them, and
-    `"examples"`, how many there were room for. Raises click.ClickException where there is no row, and
-    IsADirectoryError where a folder stands at `out`.
+    `"examples"`, how many there were room for. A run that is stopped leaves its whole answers below `state`. Raises
+    click.ClickException where there is no row, and IsADirectoryError where a folder stands at `out`.
     """
     check_file(out)
     if not rows:
@@ -165,29 +186,36 @@ def write_answers(
     texts, asked = [row for row in rows if "text" in row], [row for row in rows if "text" not in row]
     most = most_new_tokens(max_new_tokens, predictor.chat, asked)
     said: dict[str, Row] = {}
-    if asked:
-        answers = predictor.answer([row["messages"][:-1] for row in asked], batch_size, most, label, asked)
-        said |= {row["id"]: {"answer": text} for row, text in zip(asked, answers, strict=True)}
-    again: list[Row] = []
-    if asked and len(examples) < shots:
-        say(f"{clock.name}: {len(examples)} of {shots} examples could be found among the training rows")
-    if asked and (before := examples[:shots]):
-        again = answer_after(predictor, asked, batch_size, most, f"{label}, after examples", before)
-        said = {row["id"]: said[row["id"]] | more for row, more in zip(asked, again, strict=True)}
-    if texts:
-        if shots:
-            say(f"{clock.name}: {len(texts)} rows are only text, before which no example stands")
-        found = predictor.bits(texts, batch_size, label)
-        said |= {row["id"]: {"bits": bits} for row, bits in zip(texts, found, strict=True)}
-    figures = {"rows": len(rows), "answers_per_second": (len(rows) + len(again)) / (time.monotonic() - began)}
+    with begun(state / "begun" / clock.name, clock.stage, [*predictor.telling, most]) as kept:
+        if asked:
+            answers = predictor.answer([row["messages"][:-1] for row in asked], batch_size, most, label, asked, kept)
+            said |= {row["id"]: {"answer": text} for row, text in zip(asked, answers, strict=True)}
+        if asked and len(examples) < shots:
+            say(f"{clock.name}: {len(examples)} of {shots} examples could be found among the training rows")
+        if asked and (before := examples[:shots]):
+            again = answer_after(predictor, asked, batch_size, most, f"{label}, after examples", before, kept)
+            said = {row["id"]: said[row["id"]] | more for row, more in zip(asked, again, strict=True)}
+        if texts:
+            if shots:
+                say(f"{clock.name}: {len(texts)} rows are only text, before which no example stands")
+            found = predictor.bits(texts, batch_size, label)
+            said |= {row["id"]: {"bits": bits} for row, bits in zip(texts, found, strict=True)}
+        rate = (kept.made + len(texts)) / (time.monotonic() - began)
+        if rank() == 0:
+            write_jsonl(out, ({"id": row["id"], **said[row["id"]]} for row in rows))
     if rank() == 0:
-        write_jsonl(out, ({"id": row["id"], **said[row["id"]]} for row in rows))
-        clock.tell(f"{len(rows):,} test rows", f"{figures['answers_per_second']:,.1f} answers a second")
-    return figures | {"processes": world_size()}
+        clock.tell(f"{len(rows):,} test rows", f"{rate:,.1f} answers a second")
+    return {"rows": len(rows), "answers_per_second": round(rate, 3), "processes": world_size()}
 
 
 def answer_after(
-    predictor: Predictor, rows: Sequence[Row], batch_size: int, most: int, label: str, examples: Sequence[Row]
+    predictor: Predictor,
+    rows: Sequence[Row],
+    batch_size: int,
+    most: int,
+    label: str,
+    examples: Sequence[Row],
+    kept: Begun,
 ) -> list[Row]:
     """`{"shots", "examples"}` of each row: the answer after the examples for which there is room, and their number."""
     room = predictor.context - most
@@ -197,7 +225,7 @@ def answer_after(
             f"{fewer} of {len(rows)} test rows are asked after fewer than {len(examples)} examples: with more there is "
             f"no room for an answer of {most:,} tokens in the base's {predictor.context:,}, or its template takes none"
         )
-    answers = predictor.answer([conversation for conversation, _ in found], batch_size, most, label, rows)
+    answers = predictor.answer([conversation for conversation, _ in found], batch_size, most, label, rows, kept)
     return [{"shots": text, "examples": count} for text, (_, count) in zip(answers, found, strict=True)]
 
 

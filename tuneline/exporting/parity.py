@@ -101,7 +101,7 @@ def answer_here(
     chat, model = predictor.chat, predictor.model
     with bar("ours", total=len(asked)) as done:
         answers = predictor.writer.generate(
-            model, [one.ids for one in asked], most, chat.stop_ids, BATCH, None, done.update
+            model, [one.ids for one in asked], most, chat.stop_ids, BATCH, None, lambda *_: done.update()
         )  # fmt: skip
     told = chat.tokenizer.batch_decode(answers, skip_special_tokens=True)
     return [

@@ -15,6 +15,10 @@ PROMPTS = [[(7 * at + n) % 2000 + 4 for n in range(length)] for at, length in en
 STOP = [2]
 
 
+def nobody(at: int, answer: list[int]) -> None:
+    """Hears of rows that are whole."""
+
+
 @pytest.fixture(scope="module", params=CLASSES)
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights so large that a small change of a position or a mask changes the answer."""
@@ -49,13 +53,13 @@ def test_rows_that_share_a_batch_get_the_answers_that_each_gets_alone(opening: l
     wanted = [alone(model, prompt, 12, stop) for prompt in prompts]
     assert len({len(answer) for answer in wanted}) > 1
     for size in (1, 3, 4, 64):
-        counted: list[int] = []
-        assert generate(model, prompts, 12, stop, size, None, counted.append) == wanted
-        assert sum(counted) == len(PROMPTS)
+        told: dict[int, list[int]] = {}
+        assert generate(model, prompts, 12, stop, size, None, told.__setitem__) == wanted
+        assert told == dict(enumerate(wanted))
     with model.register_forward_pre_hook(
         lambda _, __, given: read.append(given["input_ids"].shape[1]), with_kwargs=True
     ):
-        generate(model, prompts[:3], 1, stop, 3, None, int)
+        generate(model, prompts[:3], 1, stop, 3, None, nobody)
     windows = getattr(model.config.get_text_config(), "sliding_window", None) or 99
     assert read == [width for width in (len(opening), 9) if width] if windows > 13 else [len(opening), 13]
 
@@ -70,27 +74,27 @@ def test_a_long_run_outgrows_its_buffers(tmp_path: Path, monkeypatch: pytest.Mon
     model = load_model(read_base(write_class_base(tmp_path / "base", "llama", initializer_range=0.3)), "none")
     wanted = [alone(model, prompt, 30, STOP) for prompt in PROMPTS]
     for size in (2, 5):
-        assert generate(model, PROMPTS, 30, STOP, size, None, int) == wanted
+        assert generate(model, PROMPTS, 30, STOP, size, None, nobody) == wanted
 
 
 def test_a_model_that_keeps_more_of_a_row_is_asked_in_whole_batches(base: Path) -> None:
     from tuneline.backends.cuda import load_model
 
     model = load_model(read_base(base), "none", "float32")
-    counted: list[int] = []
+    told: dict[int, list[int]] = {}
     wanted = [alone(model, prompt, 6, STOP) for prompt in PROMPTS]
-    assert _in_whole_batches(model, PROMPTS, 6, STOP, 4, None, counted.append) == wanted
-    assert counted == [4, 4, 1]
+    assert _in_whole_batches(model, PROMPTS, 6, STOP, 4, None, told.__setitem__) == wanted
+    assert told == dict(enumerate(wanted))
 
 
 def test_mlx_answers_as_each_gets_alone(base: Path) -> None:
     generate = importlib.import_module("tuneline.answering.mlx").generate
     load = importlib.import_module("tuneline.backends.mlx").load_model
     model = load(read_base(base), "none", "float32")
-    one = [generate(model, [prompt], 12, STOP, 1, None, int)[0] for prompt in PROMPTS]
-    counted: list[int] = []
-    assert generate(model, PROMPTS, 12, STOP, 3, None, counted.append) == one
-    assert sum(counted) == len(PROMPTS)
+    one = [generate(model, [prompt], 12, STOP, 1, None, nobody)[0] for prompt in PROMPTS]
+    told: dict[int, list[int]] = {}
+    assert generate(model, PROMPTS, 12, STOP, 3, None, told.__setitem__) == one
+    assert told == dict(enumerate(one))
 
 
 def test_adapters_of_one_base_leave_nothing_of_themselves_behind(tmp_path: Path) -> None:
@@ -108,7 +112,7 @@ def test_adapters_of_one_base_leave_nothing_of_themselves_behind(tmp_path: Path)
         get_peft_model(load_model(base, "none"), config).save_pretrained(tmp_path / name)
 
     def said(model: Any) -> list[list[int]]:
-        return generate(model, PROMPTS, 12, STOP, 4, None, int)
+        return generate(model, PROMPTS, 12, STOP, 4, None, nobody)
 
     plain = said(load_model(base, "none"))
     alone = {name: said(load_adapter(load_model(base, "none"), tmp_path / name)) for name in ("one", "two")}
