@@ -1,6 +1,8 @@
 """What both servers do alike, asked over sockets: other sites' pages, other names, slow callers, stopping."""
 
 import contextlib
+import http.client
+import json
 import re
 import signal
 import socket
@@ -111,12 +113,16 @@ def test_a_kept_connection_is_served_again_after_a_pause(
 ) -> None:
     monkeypatch.setattr("tuneline.http_service.HEADER_SECONDS", 0.3)
     with serving(tmp_path) as api:
-        host, port = api.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=20) as kept:
-            for _ in range(2):
-                kept.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                assert kept.recv(65536).startswith(b"HTTP/1.1 200")
-                time.sleep(0.6)
+        kept = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=20)
+        kept.connect()
+        first = kept.sock
+        for _ in range(2):
+            kept.request("GET", "/health")
+            with kept.getresponse() as answer:  # whole, in however many pieces it comes
+                assert (answer.status, json.loads(answer.read())["status"]) == (200, "ok")
+            time.sleep(0.6)
+        assert kept.sock is first
+        kept.close()
 
 
 def test_a_database_that_cannot_be_written_is_told_and_loses_nothing(tmp_path: Path) -> None:

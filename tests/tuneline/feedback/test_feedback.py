@@ -496,8 +496,10 @@ def test_record_follows_no_redirect_and_believes_no_other_server() -> None:
             def serve(listening: socket.socket = listening, reply: bytes = reply) -> None:
                 connection, _ = listening.accept()
                 with connection:
-                    connection.recv(65536)
                     connection.sendall(reply)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):  # closed with a part unread, the reply might be lost
+                        pass
 
             thread = threading.Thread(target=serve)
             thread.start()
