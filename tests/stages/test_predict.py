@@ -79,7 +79,7 @@ def test_each_row_has_its_answer_in_the_order_of_the_rows(adapter: Path, tmp_pat
 
 MANY = [
     make_row(read_form({"prompt": f"{text} {number}", "response": '{"a":1}'}), "test.jsonl", n)
-    for number in range(8)
+    for number in range(6)
     for n, text in enumerate(QUESTIONS)
 ]
 BEGUN = "state/begun/{}/predict-*.jsonl"
@@ -90,13 +90,25 @@ def kept(to: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in to.glob(BEGUN.format(to.name)))
 
 
+LONG = {"max_new_tokens": 200, "batch_size": 2}
+
+
+@pytest.fixture(scope="module")
+def whole(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run that is not stopped leaves."""
+    out = tmp_path_factory.mktemp("whole")
+    result = run(adapter, out, MANY, **LONG)
+    assert result.exit_code == 0, result.output
+    assert not (out / "state/begun" / out.name).exists()
+    return out
+
+
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(adapter: Path, tmp_path: Path, processes: int) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    more = {"max_new_tokens": 200, "batch_size": 2}
-    assert run(adapter, whole, MANY, **more).exit_code == 0
-    assert "there from a run" not in run(adapter, whole, MANY, **more).output  # nothing is left of one that ended well
-    words = command(adapter, killed, MANY, processes=processes, **more)
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    adapter: Path, whole: Path, tmp_path: Path, processes: int
+) -> None:
+    killed = tmp_path / "killed"
+    words = command(adapter, killed, MANY, processes=processes, **LONG)
     words = [sys.executable, "-m", "stages.predict", *words]
     process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE)
     while len(list(killed.glob(BEGUN.format("killed")))) < processes or kept(killed) < 5:
@@ -106,7 +118,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(adapter: Path, tmp_pa
     process.communicate()  # the others hold its pipe until they have ended too
     left = kept(killed)
     assert not (killed / "answers.jsonl").exists() and left < len(MANY)
-    result = run(adapter, killed, MANY, **more)
+    result = run(adapter, killed, MANY, **LONG)
     assert result.exit_code == 0, result.output
     assert f"{left} of {len(MANY)} answers are there from a run that was stopped" in " ".join(result.output.split())
     assert (killed / "answers.jsonl").read_bytes() == (whole / "answers.jsonl").read_bytes()
