@@ -8,6 +8,7 @@ same, and never too narrow.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import hypot
 from pathlib import PurePosixPath
 from typing import Any
@@ -82,9 +83,9 @@ class Spread:
 
     def __init__(self, folder: PurePosixPath, before: Side, now: Side, store: Store) -> None:
         self._reports = [side.json(str(folder / "report.json")) or {} for side in (before, now)]
-        rows = [store.rows(side.outs.get(str(folder / "predictions.jsonl"))) for side in (before, now)]
+        self._rows = [store.rows(side.outs.get(str(folder / "predictions.jsonl"))) for side in (before, now)]
         recipe = recipe_of(folder.name, now.lock)
-        self._pairs = None if None in rows else Pairs(*rows, recipe and now.root / recipe)
+        self._recipe = recipe and now.root / recipe
         trained = {side.outs.get(f"adapters/{folder.name}") for side in (before, now)}
         self._floors = ((now.json(str(folder / NOISE)) or {}).get("floor") or {}) if len(trained) == 2 else {}
 
@@ -98,10 +99,15 @@ class Spread:
         down, up = hypot(new - old - low, floor), hypot(high - new + old, floor)
         return (new - old - down, new - old + up), how
 
+    @cached_property
+    def _pairs(self) -> Pairs | None:
+        return None if None in self._rows else Pairs(*self._rows, self._recipe)
+
     def _of_rows(self, name: str, old: float, new: float) -> tuple[tuple[float, float] | None, str]:
         side, _, figure = name.partition(".")
-        if self._pairs and side in (*SIDES, OVER_SHOTS) and (found := self._pairs.interval(side, figure, (old, new))):
-            return found, self._pairs.how
+        pairs = self._pairs if side in (*SIDES, OVER_SHOTS) else None
+        if pairs and (found := pairs.interval(side, figure, (old, new))):
+            return found, pairs.how
         edges = [_edges(report, side, figure, value) for report, value in zip(self._reports, (old, new), strict=True)]
         if None in edges:
             return None, ""
