@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tuneline.files import say
-from tuneline.stage_runs import End, Here, Runner, Turn, Workers, hearing_the_end
+from tuneline.stage_runs import End, Here, Runner, Turn, Workers, hearing_the_end, mend_paths_in_use
 from tuneline.table import show_crosses, show_tables
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def reproduce(first: bool, verbose: bool, jobs: int = 1, adapters: tuple[str, ..
 
     try:
         with hearing_the_end() as end, Repo() as repo:
+            mend_paths_in_use(repo)
             with lock_repo(repo):
                 turns = Turns(repo, first, adapters)
             with Here(repo, verbose) if jobs == 1 else Workers(repo, verbose, jobs) as runner:

@@ -4,6 +4,7 @@ DVC holds the repository's lock while it looks and writes, and lets it go while 
 processes of it can share a repository, each waiting for the lock when another has it.
 """
 
+import json
 import logging
 import os
 import signal
@@ -19,6 +20,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
+
+from tuneline.files import say
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -118,6 +121,27 @@ def hearing_dvc(verbose: bool) -> Iterator[set[str]]:
         cache.setLevel(logging.NOTSET)
         cache.removeFilter(hear)
         outputs.removeFilter(is_news)
+
+
+def mend_paths_in_use(repo: "Repo") -> None:
+    """Takes away DVC's file of the paths that its processes read and write, where a kill has torn it.
+
+    DVC writes it in place at the begin and end of every stage, and refuses to run on one that it cannot read.
+    """
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    folder = Path(repo.tmp_dir)
+    by_link = repo.config["core"].get("hardlink_lock", False)
+    with make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder), hardlink_lock=by_link):  # as it does to write there
+        path = folder / RWLOCK_FILE
+        try:
+            json.loads(path.read_bytes())
+        except FileNotFoundError:
+            pass
+        except ValueError:
+            path.unlink()
+            say(f"{path.relative_to(repo.root_dir)}, torn by a kill, is taken away: DVC makes it anew")
 
 
 def reproduce_stage(stage: "Stage") -> bool:

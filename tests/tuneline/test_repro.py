@@ -192,6 +192,22 @@ def test_what_comes_from_the_cache_is_said_and_so_is_what_is_frozen(
     assert ran(err) == []
 
 
+@pytest.mark.parametrize("left", ["", '{"read": {"/a/source/'])
+def test_a_kill_while_dvc_writes_which_paths_are_in_use_stops_no_run(
+    project: Path, capfd: pytest.CaptureFixture[str], left: str
+) -> None:
+    record = project / ".dvc/tmp/rwlock"
+    reproduce(first=True, verbose=False)
+    assert record.is_file()  # so that DVC has not put it elsewhere since
+    record.write_text(left, encoding="utf-8")
+    (project / "source/second").write_text(figures(1), encoding="utf-8")
+    capfd.readouterr()
+    reproduce(first=True, verbose=False)
+    err = capfd.readouterr().err
+    assert err.splitlines()[0] == ".dvc/tmp/rwlock, torn by a kill, is taken away: DVC makes it anew"
+    assert ran(err) == EVERYTHING[:2]
+
+
 def test_no_adapter_is_no_fault(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (project / "params.yaml").write_text("adapters: {}\n", encoding="utf-8")
     reproduce(first=False, verbose=False)
