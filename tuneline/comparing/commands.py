@@ -1,6 +1,7 @@
 """`tuneline diff`: what a change did, for whoever reviews it."""
 
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -40,6 +41,7 @@ def report(base: str, other: str | None) -> None:
 def check_status() -> None:
     from tuneline.comparing.sides import Store
     from tuneline.comparing.stale import status
+    from tuneline.files import WIDTH
 
     with Store(Path.cwd()) as store:
         found = status(store.repo)
@@ -48,10 +50,11 @@ def check_status() -> None:
     if found.stale:
         some = f"{len(found.stale)} stages are" if len(found.stale) > 1 else "1 stage is"
         raise click.ClickException(f"{some} not of what stands here; figures that follow are stale")
-    told = ["metrics and locks belong to what stands here"]
-    told += [f"never run: {', '.join(found.never)}"] * bool(found.never)
-    told += [f"not at hand to look at: {', '.join(found.unknown)}"] * bool(found.unknown)
-    click.echo("\n".join(told))
+    click.echo("metrics and locks belong to what stands here")
+    for what, names in (("never run", found.never), ("not at hand to look at", found.unknown)):
+        if names:
+            told = f"{what}: {', '.join(names)}"
+            click.echo(fill(told, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 @click.command()

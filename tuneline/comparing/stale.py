@@ -38,7 +38,7 @@ class Status:
     """stale: stages whose figures are of other code, data or params; after: those that read what these write, and
     run if that comes out otherwise.
 
-    never: stages that have never run, and have written nothing. unknown: dependencies that could not be looked at.
+    never: stages that have never run, and have written nothing. unknown: paths that could not be looked at, each once.
     """
 
     stale: list[Stale]
@@ -106,7 +106,8 @@ def _changed_deps(stage: "Stage", present: "Present", found: Status) -> Iterator
             continue
         there = present.hash_of(dep)
         if there == UNKNOWN:
-            found.unknown.append(f"{_name(stage)}: {_path(dep)}")
+            if (path := _path(dep)) not in found.unknown:
+                found.unknown.append(path)
         elif not dep.hash_info or there != dep.hash_info.value:
             yield _path(dep)
 

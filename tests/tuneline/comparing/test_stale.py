@@ -53,7 +53,7 @@ def test_all_belongs_together(project: Small) -> None:
 def test_without_data_all_that_can_be_known_belongs_together(bare: Small) -> None:
     found = look(bare)
     assert (found.stale, found.after, found.never) == ([], [], [])
-    assert found.unknown == ["eval@mine: data/mine/split/test.jsonl"]
+    assert found.unknown == ["data/mine/split/test.jsonl"]
 
 
 def test_code(bare: Small) -> None:
@@ -163,7 +163,7 @@ def test_the_check_passes(bare: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 0
     assert done.output.splitlines() == [
         "metrics and locks belong to what stands here",
-        "not at hand to look at: eval@mine: data/mine/split/test.jsonl",
+        "not at hand to look at: data/mine/split/test.jsonl",
     ]
 
 
