@@ -18,6 +18,7 @@ from typing import Any
 import click
 import yaml
 
+from tuneline.bases.stored import stored_as, stored_fault
 from tuneline.files import Clock, whole_file
 from tuneline.teaching import options as teaching
 
@@ -85,7 +86,8 @@ def faults(params: Any, root: Path) -> list[str]:
         elif not isinstance(adapter, dict):
             found.append(f"{where} is a mapping")
         else:
-            found += [f"{where}.{fault}" for fault in adapter_faults(adapter, known, root)]
+            backend = params["train"].get("backend") if isinstance(params.get("train"), dict) else None
+            found += [f"{where}.{fault}" for fault in adapter_faults(adapter, known, root, backend)]
     if "engine" in params and (wrong := value_fault(params["engine"], ENGINE)):
         found.append(f"engine: {wrong}")
     for name in (name for name in KNOBS if name in params):  # DVC itself tells a section that is not there
@@ -100,8 +102,8 @@ def recipes_of_root(params: dict[str, Any], root: Path) -> list[Any]:
     return yaml.safe_load((root / "params.yaml").read_text("utf-8"))["recipes"]
 
 
-def adapter_faults(adapter: dict[str, Any], known: list[Any], root: Path) -> list[str]:
-    """`known`: the recipes that rows are made of."""
+def adapter_faults(adapter: dict[str, Any], known: list[Any], root: Path, backend: Any) -> list[str]:
+    """`known`: the recipes that rows are made of. `backend`: what trains, as params.yaml has it."""
     recipe, base, most = (adapter.get(key) for key in ("recipe", "base", "max-new-tokens"))
     found = []
     if recipe not in known:
@@ -109,7 +111,7 @@ def adapter_faults(adapter: dict[str, Any], known: list[Any], root: Path) -> lis
     if not is_full(PATH, base):
         found.append(f"base: {base!r} is no folder's name; write letters, digits, ., _, - and /")
     else:
-        found += base_faults(base, root)
+        found += base_faults(base, root) or weights_faults(root / base, backend, adapter.get("quantization"))
     if adapter.get("quantization") not in QUANTIZATIONS:
         found.append(f"quantization: {adapter.get('quantization')!r} is none of {', '.join(QUANTIZATIONS)}")
     if most != AUTO and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
@@ -132,6 +134,17 @@ def base_faults(base: str, root: Path) -> list[str]:
     if folder == root / base and not (folder / "config.json").is_file():
         return [f"base: {base} has no config.json: if its weights are elsewhere, write {BASES}/{folder.name}"]
     return []
+
+
+def weights_faults(base: Path, backend: Any, quantization: Any) -> list[str]:
+    """Of a base that is there; the stage `base` looks at one that it fetches."""
+    try:
+        fault = stored_fault(stored_as(base), str(backend), str(quantization))
+    except FileNotFoundError:
+        return []
+    except click.ClickException as error:
+        fault = error.message
+    return [f"base: {fault}"] if fault else []
 
 
 def knob_faults(name: str, section: Any, knobs: Mapping[str, Kind]) -> list[str]:

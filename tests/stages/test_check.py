@@ -1,5 +1,6 @@
 """check: names and folders of params.yaml are looked at before a shell sees one, and all faults are told at once."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,42 @@ def test_an_adapter_of_other_parameters_may_be_of_a_recipe_of_the_root(root: Pat
 def test_a_base_that_is_no_folders_name(base: Any, root: Path) -> None:
     said = f"adapters.mine.base: {base!r} is no folder's name; write letters, digits, ., _, - and /"
     assert faults(params(base=base), root) == [said]
+
+
+BY_NOBODY = "trains no adapter on these: take the repository that has them in bfloat16; quantization: 4bit loads it in"
+BITSANDBYTES = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+BY_MLX = {"quantization": {"group_size": 64, "bits": 4}, "quantization_config": {"group_size": 64, "bits": 4}}
+
+
+@pytest.mark.parametrize(
+    ("config", "backend", "quantization", "said"),
+    [
+        ({}, "cuda", "none", None),
+        ({"quantization_config": None}, "cuda", "none", None),
+        (BITSANDBYTES, "cuda", "4bit", None),
+        (BITSANDBYTES, "cuda", "none", "its weights are stored by bitsandbytes in 4 bits: write quantization: 4bit"),
+        ({"text_config": BITSANDBYTES}, "cuda", "none", "write quantization: 4bit"),
+        (BITSANDBYTES, "mlx", "4bit", f"(bitsandbytes in 4 bits), and mlx {BY_NOBODY}"),
+        ({"quantization_config": {"load_in_8bit": True, "quant_method": "bitsandbytes"}}, "cuda", "4bit", BY_NOBODY),
+        (BY_MLX, "mlx", "none", None),
+        (BY_MLX, "mlx", "4bit", None),
+        (BY_MLX, "cuda", "4bit", f"(mlx), and cuda {BY_NOBODY}"),
+        ({"quantization": {"group_size": 64, "bits": 4}}, "cuda", "none", f"(mlx), and cuda {BY_NOBODY}"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "cuda", "4bit", f"(gptq), and cuda {BY_NOBODY}"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "cuda", "none", f"(fp8), and cuda {BY_NOBODY}"),
+        ([], "cuda", "none", "models/b/config.json is no JSON object"),
+    ],
+)
+def test_weights_that_are_stored_quantized_are_told_before_anything_runs(
+    config: Any, backend: str, quantization: str, said: str | None, root: Path
+) -> None:
+    (root / "models/b/config.json").write_text(json.dumps(config))
+    known = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["train"]
+    told = faults(params(quantization=quantization) | {"train": known | {"backend": backend}}, root)
+    assert len(told) == bool(said)
+    if said:
+        assert told[0].startswith("adapters.mine.base: ")
+        assert said in told[0]
 
 
 @pytest.mark.parametrize(

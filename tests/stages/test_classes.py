@@ -16,6 +16,7 @@ from stages.baseline import main as baseline
 from stages.predict import main as predict
 from tests.conftest import ROOT
 from tests.small_base import CLASSES, TOWERS, write_class_base
+from tuneline.bases.stored import FOUR_BITS, MLX, stored_as
 from tuneline.files import read_jsonl, write_jsonl
 from tuneline.models.adapter import WEIGHTS
 from tuneline.models.base import read_base
@@ -95,6 +96,35 @@ def test_a_class_is_trained_and_asked(kind: str, backend: str, place: Path) -> N
     assert tuned != untuned  # a few steps at a high rate: an adapter that changes nothing would be seen
     config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
     assert config["target_modules"] == read_base(base).pattern("linear")
+
+
+def store_in_4_bits(base: Path, backend: str) -> None:
+    """As repositories have it that bitsandbytes or mlx-lm wrote."""
+    if backend == "cuda":
+        from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+        how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+        AutoModelForCausalLM.from_pretrained(base, quantization_config=how).save_pretrained(base)
+    else:
+        from mlx_lm.utils import load_model, quantize_model, save_config, save_model
+
+        model, config = quantize_model(*load_model(base), 64, 4)
+        save_model(base, model)
+        save_config(config, base / "config.json")
+
+
+@pytest.mark.parametrize(("backend", "stored"), [("cuda", FOUR_BITS), ("mlx", MLX)])
+def test_a_base_that_is_stored_in_4_bits_is_trained_and_asked(backend: str, stored: str, place: Path) -> None:
+    base = write_class_base(place / "base", "llama")
+    whole = (base / "model.safetensors").stat().st_size
+    store_in_4_bits(base, backend)
+    assert (base / "model.safetensors").stat().st_size < whole
+    assert stored_as(base) == stored
+    adapter = train(place, backend, base, quantization="4bit")
+    asked = {"backend": backend, "test": place / "test.jsonl", "batch-size": 2, "max-new-tokens": 3}
+    asked |= {"state": place / "state", "processes": 1}
+    run(predict, {**asked, "adapter": adapter, "out": place / "tuned.jsonl"}, "--no-constrain")
+    assert len(read_jsonl(place / "tuned.jsonl")) == 3
 
 
 @pytest.mark.parametrize("kind", TOWERS)

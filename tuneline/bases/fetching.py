@@ -11,10 +11,12 @@ from pathlib import Path
 
 import click
 
+from tuneline.bases.stored import stored_as, stored_fault
 from tuneline.models.base import Base
 
 # What a model is loaded from. Not the weights in other forms that many repositories have beside.
 FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.md", "LICENSE*", "NOTICE*"]
+CONFIG = "config.json"
 OTHER_FORMS = ["consolidated*", "original/*", "onnx/*", "*/*"]
 ACCEPTED = "TUNELINE_ACCEPT"
 
@@ -31,15 +33,21 @@ def check_terms(base: Base) -> None:
 def fetch_hub(base: Base, out: Path) -> None:
     """The snapshot of a revision; a mirror and a token by the Hub's own variables (HF_ENDPOINT, HF_TOKEN).
 
-    Raises click.ClickException when the Hub cannot be reached, or does not give the files.
+    Raises click.ClickException when the Hub cannot be reached, or does not give the files, and before the weights come
+    when they are stored as nothing trains on.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    try:
+    def fetch(names: list[str]) -> None:
         snapshot_download(
-            base.id, revision=base.revision, local_dir=out, allow_patterns=FILES, ignore_patterns=OTHER_FORMS
+            base.id, revision=base.revision, local_dir=out, allow_patterns=names, ignore_patterns=OTHER_FORMS
         )
+
+    try:
+        fetch([CONFIG])  # alone: what it says of the weights may spare fetching them
+        check_stored(base, out)
+        fetch(FILES)
     except RepositoryNotFoundError:
         raise click.ClickException(
             f"{base.id} is not on the Hub for you: check the id; a model whose terms are to be accepted wants HF_TOKEN"
@@ -47,6 +55,14 @@ def fetch_hub(base: Base, out: Path) -> None:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise click.ClickException(f"{base.id} at {base.revision}: {' '.join(str(error).split())[:300]}") from None
     shutil.rmtree(out / ".cache", ignore_errors=True)
+
+
+def check_stored(base: Base, folder: Path) -> None:
+    """Raises click.ClickException when no backend trains on the weights that the folder's config.json tells of."""
+    stored = stored_as(folder) if (folder / CONFIG).is_file() else None
+    faults = [stored_fault(stored, backend, "4bit") for backend in ("cuda", "mlx")]
+    if None not in faults:
+        raise click.ClickException(f"{base.id}: {faults[0]}")
 
 
 def fetch_package(base: Base, out: Path) -> None:
