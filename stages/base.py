@@ -11,7 +11,7 @@ import click
 
 from tuneline.bases.fetching import check_terms, fetch_hub, fetch_package
 from tuneline.bases.gguf import convert, join
-from tuneline.bases.stored import FOUR_BITS, stored_as
+from tuneline.bases.stored import stored_as, what_it_wants
 from tuneline.files import Clock, say, whole_folder
 from tuneline.models.base import Base, read_base_yaml
 
@@ -43,8 +43,8 @@ def main(folder: Path, out: Path) -> None:
         fetch(base, part)
         if not (part / "config.json").is_file() or not any(part.glob("*.safetensors")):
             raise click.ClickException(f"{base.name}: no config.json with weights in safetensors came")
-        if stored_as(part) == FOUR_BITS:
-            say(f"{base.name}: its weights are stored by {FOUR_BITS}: an adapter on it wants quantization: 4bit")
+        for line in what_it_wants(stored_as(part)):
+            say(f"{base.name}: {line}")
         for beside in folder.iterdir():  # base.yaml, and a template of one's own
             if beside.is_file() and beside.name not in base.gguf:
                 shutil.copyfile(beside, part / beside.name)

@@ -196,6 +196,18 @@ def new(name: str, source: Path, columns: tuple[str, ...], encoding: str, base: 
 
 
 @main.command()
+@click.argument("model")
+@click.option("--revision", default="main", show_default=True, help="Branch, tag or commit; its commit is written.")
+@click.option("--name", help="Of its folder in models/; after the model where none is said.")
+def base(model: str, revision: str, name: str | None) -> None:
+    """Write base.yaml for MODEL, an id of the Hub or a folder of the checkout; tell what it is. Weights come later."""
+    from tuneline.starting.base import make_base
+
+    for line in make_base(Path(), model, revision, name):
+        click.echo(line)
+
+
+@main.command()
 @click.argument("adapter")
 def doctor(adapter: str) -> None:
     """Look at the rows of ADAPTER as they would be trained, and at all that can be wrong with them without a model."""

@@ -21,7 +21,7 @@ class Hub:
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         said = {"Content-Type": "application/json"}
-        if path == f"/api/models/{self.model}/revision/{self.revision}":
+        if path in (f"/api/models/{self.model}/revision/{name}" for name in ("main", self.revision)):
             known = {"id": self.model, "sha": self.revision, "siblings": [{"rfilename": name} for name in self.files]}
             return 200, said, json.dumps(known).encode()
         if path == f"/api/models/{self.model}/tree/{self.revision}":

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,8 +16,8 @@ from tuneline.bases.stored import stored_as, stored_fault
 from tuneline.models.base import Base
 
 # What a model is loaded from. Not the weights in other forms that many repositories have beside.
-FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.md", "LICENSE*", "NOTICE*"]
-CONFIG = "config.json"
+CONFIG, WEIGHTS = "config.json", "*.safetensors"
+TEXTS = ["*.json", "*.jinja", "*.model", "*.txt", "*.md", "LICENSE*", "NOTICE*"]
 OTHER_FORMS = ["consolidated*", "original/*", "onnx/*", "*/*"]
 ACCEPTED = "TUNELINE_ACCEPT"
 
@@ -37,32 +38,55 @@ def fetch_hub(base: Base, out: Path) -> None:
     when they are stored as nothing trains on.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     def fetch(names: list[str]) -> None:
-        snapshot_download(
-            base.id, revision=base.revision, local_dir=out, allow_patterns=names, ignore_patterns=OTHER_FORMS
-        )
+        with in_a_line(base.id, base.revision):
+            snapshot_download(
+                base.id, revision=base.revision, local_dir=out, allow_patterns=names, ignore_patterns=OTHER_FORMS
+            )
 
-    try:
-        fetch([CONFIG])  # alone: what it says of the weights may spare fetching them
-        check_stored(base, out)
-        fetch(FILES)
-    except RepositoryNotFoundError:
-        raise click.ClickException(
-            f"{base.id} is not on the Hub for you: check the id; a model whose terms are to be accepted wants HF_TOKEN"
-        ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise click.ClickException(f"{base.id} at {base.revision}: {' '.join(str(error).split())[:300]}") from None
+    fetch([CONFIG])  # alone: what it says of the weights may spare fetching them
+    if (out / CONFIG).is_file():
+        check_stored(base.id, out)
+    fetch([*TEXTS, WEIGHTS])
     shutil.rmtree(out / ".cache", ignore_errors=True)
 
 
-def check_stored(base: Base, folder: Path) -> None:
+def look_up(model: str, revision: str, cache: Path) -> Path:
+    """All that the Hub has of a model but its weights, in a folder below `cache` that is named by the commit.
+
+    Raises click.ClickException when the Hub cannot be reached, or has no such model or revision.
+    """
+    from huggingface_hub import snapshot_download
+
+    with in_a_line(model, revision):
+        found = snapshot_download(
+            model, revision=revision, cache_dir=cache, allow_patterns=TEXTS, ignore_patterns=OTHER_FORMS
+        )
+    return Path(found)
+
+
+@contextmanager
+def in_a_line(model: str, revision: str) -> Iterator[None]:
+    """What the Hub's client raises in the block, as a click.ClickException."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        yield
+    except RepositoryNotFoundError:
+        raise click.ClickException(
+            f"{model} is not on the Hub for you: check the id; a model whose terms are to be accepted wants HF_TOKEN"
+        ) from None
+    except (OSError, ValueError) as error:  # of any kind: what HTTP, the network, a disk and an id that is none have
+        raise click.ClickException(f"{model} at {revision}: {' '.join(str(error).split())[:300]}") from None
+
+
+def check_stored(model: str, folder: Path) -> None:
     """Raises click.ClickException when no backend trains on the weights that the folder's config.json tells of."""
-    stored = stored_as(folder) if (folder / CONFIG).is_file() else None
+    stored = stored_as(folder)
     faults = [stored_fault(stored, backend, "4bit") for backend in ("cuda", "mlx")]
     if None not in faults:
-        raise click.ClickException(f"{base.id}: {faults[0]}")
+        raise click.ClickException(f"{model}: {faults[0]}")
 
 
 def fetch_package(base: Base, out: Path) -> None:
