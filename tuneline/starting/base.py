@@ -25,7 +25,6 @@ LIST = MODELS / "params.yaml"
 BY_HAND = "write base.yaml by hand, as docs/base-models.md says"
 NUMBER = re.compile(r"\.\d+\.")  # of a block, in a layer's path
 ANY = r"\d+"
-ANY = r"\d+"
 TOWER = "language_model"  # the part of a model's paths that is its language model, where it has others
 ROUTER = re.compile(r"(^|\.)(gate|router(\..*)?)$")  # which expert a token goes to: no projection
 ATTENTION = re.compile("att", re.IGNORECASE)
@@ -63,7 +62,7 @@ def make_base(root: Path, model: str, revision: str, name: str | None) -> list[s
 def of_folder(root: Path, folder: Path) -> list[str]:
     place = folder.resolve()
     if not place.is_relative_to(root.resolve()):
-        raise click.ClickException(f"{folder} is outside the checkout: copy it into {MODELS}, or link it there")
+        raise click.ClickException(f"{folder} is outside the checkout: move it into {MODELS}")
     if (folder / "base.yaml").exists():
         raise click.ClickException(f"{folder}/base.yaml is there already")
     check_stored(str(folder), folder)
@@ -101,7 +100,10 @@ def of_hub(root: Path, model: str, revision: str, name: str) -> list[str]:
         if not (found / "config.json").is_file():
             raise click.ClickException(f"{model} has no config.json: its weights are in no form that is loaded here")
         check_stored(model, found)
-        looked = look(found)
+        try:
+            looked = look(found)
+        except click.ClickException as error:
+            raise click.ClickException(error.message.replace(str(found), model)) from None
         described_as = {"id": model, "revision": found.name, **described(looked)}
         with whole_folder(folder) as part:
             write(part, described_as, f"https://huggingface.co/{model}, {licence(found)}")
@@ -137,7 +139,7 @@ def look(folder: Path) -> Looked:
     if not isinstance(context, int):
         raise click.ClickException(f"{folder}/config.json says no max_position_embeddings: {BY_HAND}")
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
-    start = next(path for path, module in model.named_modules() if module is decoder)
+    start = next((path for path, module in model.named_modules() if module is decoder), "")
     linear = [path for path, module in model.named_modules() if isinstance(module, Linear) and path.startswith(start)]
     targets = find_targets(linear)
     if not targets:

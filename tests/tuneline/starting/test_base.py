@@ -150,8 +150,12 @@ def test_what_the_hub_does_not_have_or_nothing_trains_on_writes_nothing(project:
     with serve("team/small", REVISION, repository) as hub:
         assert base(project, hub, "team/other")[1][-1].startswith("Error: team/other is not on the Hub for you")
         assert "team/small at v9" in base(project, hub, "team/small", "--revision", "v9")[1][-1]
-        config = json.loads(hub.files["config.json"]) | {"quantization_config": {"quant_method": "fp8"}}
-        hub.files["config.json"] = json.dumps(config).encode()
+        config = json.loads(hub.files["config.json"])
+        hub.files["config.json"] = json.dumps(config | {"model_type": "t5"}).encode()
+        assert base(project, hub, "team/small")[1][-1].startswith(
+            "Error: team/small: transformers has no language model"
+        )
+        hub.files["config.json"] = json.dumps(config | {"quantization_config": {"quant_method": "fp8"}}).encode()
         assert "team/small: its weights are stored quantized (fp8)" in base(project, hub, "team/small")[1][-1]
     assert [path.name for path in (project / "models").iterdir()] == ["params.yaml"]
     assert (project / "models/params.yaml").read_bytes() == before
@@ -184,7 +188,7 @@ def test_a_folder_becomes_a_base_as_it_is(project: Path, repository: Path, monke
     [
         (["nothing"], "nothing is no folder with a config.json and no id of the Hub, such as owner/name"),
         (["models"], "models is no folder with a config.json and no id of the Hub"),
-        (["../repository"], "../repository is outside the checkout: copy it into models, or link it there"),
+        (["../repository"], "../repository is outside the checkout: move it into models"),
         (["team/some", "--name", "Some"], "'Some' is no name; write a-z, 0-9, _ and - after --name"),
         (["team/some", "--name", "taken"], "models/taken is there already; --name gives another one"),
     ],
