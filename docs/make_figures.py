@@ -126,9 +126,11 @@ def rules(root: Path, base: str = "") -> str:
 
 
 def succession(root: Path) -> str:
-    columns = [(name, side(root, "succession", name)) for name in ("base", "tuned")]
-    columns += [("tuned, hand-written", group(root, "succession", "origin", "project"))]
-    columns += [("tuned, of the small writer", group(root, "succession", "origin", "written"))]
+    columns = []
+    for base, adapter in (("tiny", "succession"), ("SmolLM2", "succession_smollm2")):
+        columns += [(f"{base}, base", side(root, adapter, "base")), (f"{base}, tuned", side(root, adapter, "tuned"))]
+        columns += [("hand-written", group(root, adapter, "origin", "project"))]
+        columns += [("of the small writer", group(root, adapter, "origin", "written"))]
     names = ("parses", "schema_valid", "coherent", "without_alert", "field_precision", "field_recall", "field_f1")
     names += ("exact_match", "hard_left_out")
     return table("measure", columns, {name.replace("_", " "): name for name in names})
