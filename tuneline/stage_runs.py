@@ -126,7 +126,7 @@ def hearing_dvc(verbose: bool) -> Iterator[set[str]]:
 def mend_paths_in_use(repo: "Repo") -> None:
     """Takes away DVC's file of the paths that its processes read and write, where a kill has torn it.
 
-    DVC writes it in place at the begin and end of every stage, and refuses to run on one that it cannot read.
+    DVC writes it in place at the beginning and end of every stage, and refuses to run on one that it cannot read.
     """
     from dvc.lock import make_lock
     from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK

@@ -17,10 +17,11 @@ import yaml
 from tuneline.bases.fetching import check_stored, look_up
 from tuneline.bases.stored import stored_as, what_it_wants
 from tuneline.files import whole_file, whole_folder
-from tuneline.models.base import Base, read_base_yaml
+from tuneline.models.base import FETCHED, Base, read_base_yaml
 from tuneline.rendering.chat import load_chat
+from tuneline.starting.params import check_name, yaml_writer
 
-MODELS, FETCHED = Path("models"), Path("data/bases")
+MODELS = Path("models")
 LIST = MODELS / "params.yaml"
 BY_HAND = "write base.yaml by hand, as docs/base-models.md says"
 NUMBER = re.compile(r"\.\d+\.")  # of a block, in a layer's path
@@ -91,10 +92,10 @@ def pin(folder: Path, revision: str) -> list[str]:
 
 def of_hub(root: Path, model: str, revision: str, name: str) -> list[str]:
     folder = root / MODELS / name
-    if not re.fullmatch("[a-z0-9][a-z0-9_-]*", name):
-        raise click.ClickException(f"{name!r} is no name; write a-z, 0-9, _ and - after --name")
+    check_name(name)
     if folder.exists():
         raise click.ClickException(f"{folder} is there already; --name gives another one")
+    writer, listed = read_list(root / LIST)
     with tempfile.TemporaryDirectory() as work:
         found = look_up(model, revision, Path(work))
         if not (found / "config.json").is_file():
@@ -104,15 +105,17 @@ def of_hub(root: Path, model: str, revision: str, name: str) -> list[str]:
             looked = look(found)
         except click.ClickException as error:
             raise click.ClickException(error.message.replace(str(found), model)) from None
-        described_as = {"id": model, "revision": found.name, **described(looked)}
-        with whole_folder(folder) as part:
-            write(part, described_as, f"https://huggingface.co/{model}, {licence(found)}")
-        shutil.copyfile(folder / "base.yaml", found / "base.yaml")
+        base = {"id": model, "revision": found.name, **described(looked)}
+        write(found, base, f"https://huggingface.co/{model}, {licence(found)}")
         lines = told(looked, read_base_yaml(found), folder)
-    enlist(root / LIST, name)
+        with whole_folder(folder) as part:
+            shutil.copyfile(found / "base.yaml", part / "base.yaml")
+    listed["bases"] += [] if name in listed["bases"] else [name]
+    with whole_file(root / LIST) as part:
+        writer.dump(listed, part)
     wrote = f"wrote {folder}/base.yaml, at {found.name[:7]}, and the name in {LIST}"
     fetching = f"`dvc repro models/dvc.yaml:base@{name}` fetches it, and so does what needs it"
-    return [wrote, *lines, f"next: base: {(FETCHED / name).as_posix()} for an adapter of params.yaml", fetching]
+    return [wrote, *lines, f"next: base: {'/'.join((*FETCHED, name))} for an adapter of params.yaml", fetching]
 
 
 def look(folder: Path) -> Looked:
@@ -208,21 +211,20 @@ def licence(folder: Path) -> str:
         return "no licence told"
 
 
-def enlist(path: Path, name: str) -> None:
-    """Adds a base to the list of models/params.yaml, whose comments stay. Raises click.ClickException where none is."""
-    from ruamel.yaml import YAML
+def read_list(path: Path) -> tuple[Any, Any]:
+    """(what writes models/params.yaml, what it says). Raises click.ClickException where it has no list of bases."""
     from ruamel.yaml.error import YAMLError
 
-    writer = YAML()
-    writer.indent(mapping=2, sequence=4, offset=2)
+    if not path.is_file():
+        raise click.ClickException(f"there is no {path} here; go to the folder of the project")
+    writer = yaml_writer()
     try:
         known = writer.load(path.read_text("utf-8"))
-        if name not in known["bases"]:
-            known["bases"].append(name)
-    except (OSError, YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise click.ClickException(f"{path}: add {name} to its list `bases`: {' '.join(str(error).split())}") from None
-    with whole_file(path) as part:
-        writer.dump(known, part)
+    except YAMLError as error:
+        raise click.ClickException(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(known, dict) or not isinstance(known.get("bases"), list):
+        raise click.ClickException(f"{path}: bases is a list of names")
+    return writer, known
 
 
 def told(looked: Looked, base: Base, folder: Path) -> list[str]:

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import shlex
 import shutil
 import textwrap
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from tuneline.data.inputs import DETECT
 from tuneline.data.sources import kinds_of, read_named
@@ -38,10 +36,10 @@ from tuneline.starting.look import (
     schema_of,
     suggest_columns,
 )
+from tuneline.starting.params import check_name, yaml_writer
 
 BASE, FETCHED = "models/tiny", "data/bases"
 LONG = 40  # characters of a column's name, from which on it may be a row's text
-NAME = re.compile("[a-z0-9][a-z0-9_-]*")
 MOST_KINDS = 5  # of refusals that are told
 STEPS, BATCH, MOST_EPOCHS = 400, 8, 10  # steps to aim at: a few minutes of two cores on the embedded base
 
@@ -81,11 +79,7 @@ def make_recipe(
     Raises click.ClickException when the name is taken or none, or the rows cannot be read.
     """
     recipe, params = root / "recipes" / name, root / "params.yaml"
-    if not NAME.fullmatch(name):
-        raise click.ClickException(f"{name!r} is no name; write a-z, 0-9, _ and -")
-    kind = yaml.compose(name, yaml.SafeLoader).tag.rpartition(":")[2]
-    if kind != "str":  # `no` or 1_000 would stand bare in params.yaml, and stop every stage
-        raise click.ClickException(f"{name!r} is no name: YAML reads it as {kind}; choose another")
+    check_name(name)
     if unknown := sorted(set(columns.values()) - {*KEYS, IGNORE}):
         keys = f"{', '.join(KEYS)}, {IGNORE}"
         raise click.ClickException("\n".join(wrapped(f"{', '.join(unknown)} is no form's key; known are {keys}")))
@@ -256,14 +250,11 @@ def read_params(params: Path) -> tuple[Any, Any]:
 
     Raises click.ClickException where it is not there, or says no recipes and adapters.
     """
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     if not params.is_file():
         raise click.ClickException(f"there is no {params} here; go to the folder of the project")
-    writer = YAML()
-    writer.preserve_quotes, writer.width = True, 4096
-    writer.indent(mapping=2, sequence=4, offset=2)
+    writer = yaml_writer()
     try:
         known = writer.load(params.read_text("utf-8"))
     except YAMLError as error:

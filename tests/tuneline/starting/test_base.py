@@ -189,14 +189,17 @@ def test_a_folder_becomes_a_base_as_it_is(project: Path, repository: Path, monke
         (["nothing"], "nothing is no folder with a config.json and no id of the Hub, such as owner/name"),
         (["models"], "models is no folder with a config.json and no id of the Hub"),
         (["../repository"], "../repository is outside the checkout: move it into models"),
-        (["team/some", "--name", "Some"], "'Some' is no name; write a-z, 0-9, _ and - after --name"),
+        (["team/some", "--name", "Some"], "'Some' is no name; write a-z, 0-9, _ and -"),
+        (["team/no"], "'no' is no name: YAML reads it as bool; choose another"),
         (["team/some", "--name", "taken"], "models/taken is there already; --name gives another one"),
+        (["team/some", "--name", "some"], "models/params.yaml: bases is a list of names"),
     ],
 )
 def test_what_is_no_model_is_one_line(
     words: list[str], said: str, project: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "models/taken").mkdir()
+    (project / "models/params.yaml").write_text("bases:\n", encoding="utf-8")
     done = here(project, monkeypatch, *words)
     assert done.exit_code == 1
     assert done.output.startswith(f"Error: {said}")
